@@ -1,0 +1,31 @@
+# The two that a fresh machine needs: make repro, make test. Each sets up .venv by itself.
+PYTHON ?= python3
+BIN := $(CURDIR)/.venv/bin
+# dvc starts `python` for each stage: the one of .venv
+export PATH := $(BIN):$(PATH)
+
+.PHONY: repro test smoke lint
+
+repro: .venv/installed
+	dvc repro
+
+test: .venv/installed
+	pytest -n 2 --dist worksteal
+
+lint: .venv/installed
+	ruff check .
+	ruff format --check .
+	mypy
+
+# the whole pipeline at the smoke scale in a copy of the working tree, which is thrown away
+smoke: .venv/installed
+	@set -e; copy=$$(mktemp -d); trap 'rm -rf "$$copy"' EXIT; \
+	git ls-files -z --cached --others --exclude-standard | xargs -0 cp --parents -t "$$copy"; \
+	cd "$$copy"; rm -f dvc.lock; git init -q; \
+	sed -i 's/^scale: .*/scale: smoke/' params.yaml; \
+	dvc repro; dvc metrics show
+
+.venv/installed: pyproject.toml constraints.txt
+	$(PYTHON) -m venv .venv
+	$(BIN)/pip install --quiet -c constraints.txt '.[dev]'
+	touch $@

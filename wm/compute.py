@@ -1,0 +1,46 @@
+"""Where networks run and in what arithmetic; the one place that sets torch's global state."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+
+import torch
+
+from wm.params import Run
+
+
+@dataclass(frozen=True)
+class Compute:
+    """A device and the type that its matrix products are made in."""
+
+    device: torch.device
+    dtype: torch.dtype
+    """torch.bfloat16 or torch.float32"""
+
+    def autocast(self) -> torch.autocast:
+        """Training's mixed precision: products in `dtype`, master weights in float32."""
+        return torch.autocast(
+            self.device.type, dtype=torch.bfloat16, enabled=self.dtype == torch.bfloat16
+        )
+
+
+def prepare(run: Run, threads: int) -> Compute:
+    """Sets torch up to give the same bits twice, and says where and how to compute.
+
+    `threads` is part of the result of a training stage (a sum's order depends on it), so it comes
+    from params.yaml, never from the number of cores. Rollout workers take 1.
+    """
+    # cuBLAS is deterministic only with a fixed workspace, read when it is first used
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    torch.set_num_threads(threads)
+    torch.use_deterministic_algorithms(True)
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    if run.precision == "auto":
+        fast = torch.cuda.is_bf16_supported() if device.type == "cuda" else _cpu_has_bf16()
+        return Compute(device, torch.bfloat16 if fast else torch.float32)
+    return Compute(device, torch.bfloat16 if run.precision == "bf16" else torch.float32)
+
+
+def _cpu_has_bf16() -> bool:
+    return bool(torch.cpu._is_avx512_bf16_supported())

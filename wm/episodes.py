@@ -1,0 +1,206 @@
+"""Episodes in memory and on disk, and the frames of many of them as one random-access set.
+
+An episode is one safetensors file in which every frame is compressed on its own (zstd with a
+checksum), so that frame i of a data set of any size costs one small read and a few microseconds,
+training shuffles over the whole set, and memory stays flat.
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import zstandard
+
+from wm import artifacts
+from wm.errors import UserError
+
+FRAME_SHAPE = (64, 64, 3)
+FRAME_BYTES = 64 * 64 * 3
+_LEVEL = 3
+
+
+@dataclass(frozen=True)
+class Episode:
+    """One episode of T steps.
+
+    Frame t is what the policy saw before action t; reward t and frame t + 1 are what came of it.
+    """
+
+    id: int
+    seed: int
+    """Of the track."""
+    frames: np.ndarray
+    """uint8 (T + 1, 64, 64, 3), RGB"""
+    actions: np.ndarray
+    """float32 (T, 3): steer in [-1, 1], gas and brake in [0, 1]"""
+    rewards: np.ndarray
+    """float64 (T,)"""
+    terminated: bool
+    truncated: bool
+    telemetry: np.ndarray
+    """float32 (T + 1, 6), columns as car_racing.TELEMETRY"""
+
+    def __post_init__(self) -> None:
+        steps = len(self.actions)
+        assert self.frames.shape == (steps + 1, *FRAME_SHAPE)
+        assert self.frames.dtype == np.uint8
+        assert self.actions.shape == (steps, 3)
+        assert self.rewards.shape == (steps,)
+        assert len(self.telemetry) == steps + 1
+
+
+def file_name(episode_id: int) -> str:
+    """The file of an episode in any folder of episodes."""
+    return f"episode_{episode_id:06d}.safetensors"
+
+
+def ids_in(directory: Path | str) -> list[int]:
+    """The ids of the episode files in a folder, sorted."""
+    return sorted(int(path.stem[8:]) for path in Path(directory).glob("episode_*.safetensors"))
+
+
+def split(ids: Sequence[int], fraction: float = 0.1) -> tuple[list[int], list[int]]:
+    """(training ids, held-out ids): the `fraction` (at least one) lowest by hash are held out.
+
+    Depends on the ids alone, not on their order. Raises UserError for fewer than two episodes.
+    """
+    if len(ids) < 2:
+        raise UserError(f"data/episodes: {len(ids)} episode(s); collect at least 2 to hold one out")
+    by_hash = sorted(ids, key=lambda id_: hashlib.sha256(str(id_).encode()).digest())
+    held_out = max(1, round(fraction * len(ids)))
+    return sorted(by_hash[held_out:]), sorted(by_hash[:held_out])
+
+
+def save(path: Path | str, episode: Episode) -> None:
+    """Writes an episode atomically; the same episode always gives the same bytes."""
+    compressor = zstandard.ZstdCompressor(level=_LEVEL, write_checksum=True)
+    blocks = [compressor.compress(np.ascontiguousarray(frame).data) for frame in episode.frames]
+    facts = {
+        "id": episode.id,
+        "seed": episode.seed,
+        "terminated": episode.terminated,
+        "truncated": episode.truncated,
+    }
+    tensors: dict[str, np.ndarray] = {
+        "frames": np.frombuffer(b"".join(blocks), np.uint8),
+        "offsets": np.cumsum([0, *map(len, blocks)], dtype=np.int64),
+        "actions": episode.actions.astype(np.float32),
+        "rewards": episode.rewards.astype(np.float64),
+        "telemetry": episode.telemetry.astype(np.float32),
+    }
+    artifacts.save_tensors(path, tensors, {"episode": json.dumps(facts, sort_keys=True)})
+
+
+class EpisodeFile:
+    """A stored episode, opened: its small arrays in memory, its frames read on demand.
+
+    Raises UserError, naming the file, when it is missing, cut short or damaged.
+    """
+
+    def __init__(self, path: Path | str) -> None:
+        self.path = Path(path)
+        header, start = self._header()
+        try:
+            facts = json.loads(header["__metadata__"]["episode"])
+            self.id: int = facts["id"]
+            self.seed: int = facts["seed"]
+            self.terminated: bool = facts["terminated"]
+            self.truncated: bool = facts["truncated"]
+            self._frames_at = start + header["frames"]["data_offsets"][0]
+            end = start + max(
+                entry["data_offsets"][1] for name, entry in header.items() if name != "__metadata__"
+            )
+            if self.path.stat().st_size != end:
+                raise self._damaged(f"{self.path.stat().st_size} bytes where {end} belong")
+            self.offsets = self._array(header, start, "offsets", np.int64)
+            self.actions = self._array(header, start, "actions", np.float32)
+            self.rewards = self._array(header, start, "rewards", np.float64)
+            self.telemetry = self._array(header, start, "telemetry", np.float32)
+        except (KeyError, TypeError, ValueError) as error:
+            raise self._damaged(repr(error)) from None
+
+    def __len__(self) -> int:
+        """Number of frames, T + 1."""
+        return len(self.offsets) - 1
+
+    def frames(self, index: Sequence[int] | np.ndarray) -> np.ndarray:
+        """uint8 (N, 64, 64, 3): the frames at `index`, each in [0, T]."""
+        out = np.empty((len(index), *FRAME_SHAPE), np.uint8)
+        decompressor = zstandard.ZstdDecompressor()
+        try:
+            with open(self.path, "rb", buffering=0) as file:
+                for row, frame in enumerate(index):
+                    first, last = int(self.offsets[frame]), int(self.offsets[frame + 1])
+                    file.seek(self._frames_at + first)
+                    raw = decompressor.decompress(file.read(last - first), FRAME_BYTES)
+                    out[row] = np.frombuffer(raw, np.uint8).reshape(FRAME_SHAPE)
+        except (OSError, zstandard.ZstdError, ValueError) as error:
+            raise self._damaged(str(error)) from None
+        return out
+
+    def read(self) -> Episode:
+        """The whole episode in memory."""
+        return Episode(
+            self.id,
+            self.seed,
+            self.frames(range(len(self))),
+            self.actions,
+            self.rewards,
+            self.terminated,
+            self.truncated,
+            self.telemetry,
+        )
+
+    def _header(self) -> tuple[dict, int]:
+        try:
+            with open(self.path, "rb") as file:
+                size = int.from_bytes(file.read(8), "little")
+                if not 0 < size <= 2**20:
+                    raise self._damaged("no safetensors header")
+                return dict(json.loads(file.read(size))), 8 + size
+        except FileNotFoundError:
+            raise UserError(f"{self.path}: not found; run the collect stage") from None
+        except (OSError, ValueError) as error:
+            raise self._damaged(str(error)) from None
+
+    def _array(self, header: dict, start: int, name: str, dtype: type) -> np.ndarray:
+        first, last = header[name]["data_offsets"]
+        with open(self.path, "rb") as file:
+            file.seek(start + first)
+            return np.frombuffer(file.read(last - first), dtype).reshape(header[name]["shape"])
+
+    def _damaged(self, reason: str) -> UserError:
+        return UserError(
+            f"{self.path}: damaged or cut short ({reason}); delete it and rerun collect"
+        )
+
+
+class FrameSet:
+    """All frames of some episodes of a folder, addressed by one index."""
+
+    def __init__(self, directory: Path | str, ids: Sequence[int]) -> None:
+        self.files = [EpisodeFile(Path(directory) / file_name(id_)) for id_ in ids]
+        self._starts = np.cumsum([0, *map(len, self.files)])
+
+    def __len__(self) -> int:
+        return int(self._starts[-1])
+
+    def __getitem__(self, index: np.ndarray) -> np.ndarray:
+        """uint8 (N, 64, 64, 3): the frames at `index` (integers in [0, len))."""
+        out = np.empty((len(index), *FRAME_SHAPE), np.uint8)
+        owner = np.searchsorted(self._starts, index, side="right") - 1
+        for which in np.unique(owner):
+            rows = np.flatnonzero(owner == which)
+            out[rows] = self.files[which].frames(index[rows] - self._starts[which])
+        return out
+
+    @functools.cached_property
+    def telemetry(self) -> np.ndarray:
+        """float32 (len, 6): the telemetry of every frame."""
+        return np.concatenate([file.telemetry for file in self.files])

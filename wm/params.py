@@ -1,0 +1,120 @@
+"""Typed access to params.yaml: an unknown key or a bad value is a one-line error that names it.
+
+A stage's parameters are its own section (what does not depend on the scale) over the scale's
+preset `presets.<scale>.<stage>`; where both name a key, the section wins, so one
+`dvc exp run -S '+train_vae.steps=500'` overrides any scale.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Literal, TypeVar
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from wm.errors import UserError
+
+STAGES = (
+    "collect",
+    "train_vae",
+    "train_vaegan",
+    "encode",
+    "train_rnn",
+    "train_controller",
+    "evaluate",
+)
+SCALES = ("smoke", "laptop", "paper")
+
+
+class Params(BaseModel):
+    """Base of every schema: immutable, and strict about unknown keys."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
+
+
+class Run(Params):
+    """The keys at the top of params.yaml, shared by all stages."""
+
+    vision: Literal["vae", "vaegan"]
+    """The vision model that encode and everything after it uses."""
+    scale: Literal["smoke", "laptop", "paper"]
+    seed: int = Field(ge=0)
+    precision: Literal["auto", "fp32", "bf16"]
+    """Networks' arithmetic; `auto` is bf16 where the processor or the GPU has it."""
+    threads: int = Field(ge=1)
+    """Threads of each training stage; part of the result, as sums depend on their order."""
+    workers: int | None = Field(default=None, ge=1)
+    """Processes of collect, train_controller and evaluate (null: one a core); never part of the
+    result."""
+
+
+P = TypeVar("P", bound=Params)
+
+
+def load(stage: str, schema: type[P], path: Path | str = "params.yaml") -> tuple[Run, P]:
+    """Returns the shared keys and the parameters of `stage`.
+
+    Raises UserError, naming the file and the key, for a missing or unreadable file, an unknown
+    key at any place that this stage reads, and a value of the wrong type or range.
+    """
+    path = Path(path)
+    document = _read(path)
+    known = {*Run.model_fields, *STAGES, "presets"}
+    if unknown := sorted(set(document) - known):
+        raise UserError(
+            f"{path}: unknown key '{unknown[0]}'; known keys: {', '.join(sorted(known))}"
+        )
+    run = _validate(
+        Run, {key: document[key] for key in Run.model_fields if key in document}, path, ""
+    )
+    presets = _section(document.get("presets"), path, "presets")
+    if unknown := sorted(set(presets) - set(SCALES)):
+        raise UserError(
+            f"{path}: unknown scale 'presets.{unknown[0]}'; scales: {', '.join(SCALES)}"
+        )
+    preset = _section(presets.get(run.scale), path, f"presets.{run.scale}")
+    if unknown := sorted(set(preset) - set(STAGES)):
+        raise UserError(
+            f"{path}: unknown stage 'presets.{run.scale}.{unknown[0]}'; stages: {', '.join(STAGES)}"
+        )
+    merged = {
+        **_section(preset.get(stage), path, f"presets.{run.scale}.{stage}"),
+        **_section(document.get(stage), path, stage),
+    }
+    return run, _validate(schema, merged, path, f"{stage}.")
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        document = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise UserError(f"{path}: not found; run from the repository's root") from None
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        reason = " ".join(str(error).split())
+        raise UserError(f"{path}: not valid YAML: {reason}") from None
+    return _section(document, path, "the file")
+
+
+def _section(value: Any, path: Path, name: str) -> dict[str, Any]:
+    if value is None:
+        return {}
+    if not isinstance(value, dict):
+        raise UserError(f"{path}: {name} must be a mapping of keys to values, not {value!r}")
+    return {str(key): item for key, item in value.items()}
+
+
+def _validate(schema: type[P], values: dict[str, Any], path: Path, prefix: str) -> P:
+    # YAML 1.1 reads 1e-4 as a string; pydantic's lax mode makes it the number that was meant
+    try:
+        return schema.model_validate(values)
+    except ValidationError as error:
+        first = error.errors()[0]
+        key = prefix + ".".join(str(part) for part in first["loc"])
+        if first["type"] == "extra_forbidden":
+            reason = f"unknown key; known keys: {', '.join(schema.model_fields)}"
+        elif first["type"] == "missing":
+            reason = "missing; add it to the file"
+        else:
+            reason = f"{first['msg']}, not {first['input']!r}"
+        raise UserError(f"{path}: {key}: {reason}") from None

@@ -1,0 +1,61 @@
+"""What a stage cost on this machine: kept apart from the metrics that must not change.
+
+metrics/perf.json is in git and known to `dvc metrics`, but is no stage's output: its numbers
+differ from run to run and no hash may depend on them.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import resource
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from wm import artifacts
+from wm.scratch import Checkpoint
+
+PATH = Path("metrics/perf.json")
+
+
+class Meter:
+    """Collects what a stage processed."""
+
+    def __init__(self) -> None:
+        self.counts: dict[str, int] = {}
+
+    def count(self, what: str, number: int) -> None:
+        """`number` more of `what` ("frames", "steps") were processed."""
+        self.counts[what] = self.counts.get(what, 0) + number
+
+
+@contextlib.contextmanager
+def measure(stage: str, checkpoint: Checkpoint | None = None) -> Iterator[Meter]:
+    """Times the block and records under `stage` in metrics/perf.json: seconds (those of resumed
+    attempts included), `<what>_per_second` for each count, and peak_memory_mb (MiB, the largest
+    single process of the stage)."""
+    meter, started = Meter(), time.monotonic()
+    yield meter
+    seconds = checkpoint.elapsed if checkpoint else time.monotonic() - started
+    peak = max(
+        resource.getrusage(who).ru_maxrss
+        for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
+    )
+    record = {"seconds": round(seconds, 1)}
+    for what, number in meter.counts.items():
+        record[f"{what}_per_second"] = round(number / seconds, 1)
+    record["peak_memory_mb"] = round(peak / 1024, 1)
+    _merge(stage, record)
+
+
+def _merge(stage: str, record: dict[str, float]) -> None:
+    PATH.parent.mkdir(parents=True, exist_ok=True)
+    # two stages may finish at once
+    lock = Path("checkpoints/perf.lock")
+    lock.parent.mkdir(exist_ok=True)
+    with open(lock, "w") as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        everything = artifacts.read_json(PATH) if PATH.exists() else {}
+        everything[stage] = record
+        artifacts.write_json(PATH, {name: everything[name] for name in sorted(everything)})

@@ -1,0 +1,24 @@
+"""How every stage starts and how it fails: one readable line and exit code 1."""
+
+from __future__ import annotations
+
+import signal
+import sys
+from collections.abc import Callable
+
+from wm.errors import UserError
+
+
+def main(run: Callable[[], None]) -> None:
+    """Runs a stage. A UserError becomes one line on stderr and exit code 1; Ctrl-C and SIGTERM
+    say that the next run resumes."""
+    # SIGTERM unwinds like Ctrl-C, so that worker processes and temporary files are cleaned up
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        run()
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
+        raise SystemExit(1) from None
+    except KeyboardInterrupt:
+        print("interrupted: run it again and it resumes", file=sys.stderr)
+        raise SystemExit(130) from None

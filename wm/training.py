@@ -1,0 +1,85 @@
+"""The one supervised loop: resumable, with a progress bar and a curve.
+
+A batch and a step's noise are functions of the step's number alone, so a checkpoint is the
+learner's state, the step and the curve: no generator's state is saved, and a run that was killed
+ends with the bytes of one that was not.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from typing import Any, Protocol, TypeVar
+
+import torch
+
+from wm import seeding
+from wm.errors import UserError
+from wm.progress import Progress
+from wm.scratch import Checkpoint
+
+Batch = TypeVar("Batch", contravariant=True)
+
+
+class Learner(Protocol[Batch]):
+    """A model with its optimisers."""
+
+    def step(self, batch: Batch, noise: torch.Generator) -> Mapping[str, torch.Tensor | float]:
+        """One optimisation step; returns its losses (scalars)."""
+
+    def state_dict(self) -> dict[str, Any]:
+        """Everything that the next step depends on: weights, optimisers, averages."""
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """The inverse of state_dict."""
+
+
+B = TypeVar("B")
+
+
+def train(
+    learner: Learner[B],
+    batch: Callable[[int], B],
+    validate: Callable[[], Mapping[str, float]],
+    *,
+    steps: int,
+    validate_every: int,
+    seed: int,
+    checkpoint: Checkpoint,
+    title: str,
+) -> list[dict[str, float]]:
+    """Trains for `steps` steps and returns the curve.
+
+    batch(step) gives the batch of a step, a pure function of it. validate() measures on held-out
+    data, every `validate_every` steps and after the last. A row of the curve holds the step, the
+    means of the losses since the row before, and validate()'s numbers as `held_out_<name>`.
+
+    Raises UserError when a loss is not finite; the checkpoint then still holds the last good state.
+    """
+    start, rows, sums = 0, list[dict[str, float]](), dict[str, float]()
+    if (saved := checkpoint.load()) is not None:
+        learner.load_state_dict(saved["learner"])
+        start, rows, sums = saved["step"], saved["rows"], saved["sums"]
+    with Progress(title, steps, "steps", done=start) as progress:
+        for step in range(start, steps):
+            noise = torch.Generator().manual_seed(seeding.integer(seed, "noise", step))
+            logs = {name: float(value) for name, value in learner.step(batch(step), noise).items()}
+            for name, value in logs.items():
+                if not math.isfinite(value):
+                    raise UserError(
+                        f"{title}: '{name}' is {value} at step {step}; lower the learning rate "
+                        "or use precision: fp32"
+                    )
+                sums[name] = sums.get(name, 0.0) + value
+            progress.advance(1, **logs)
+            last = step + 1 == steps
+            if last or (step + 1) % validate_every == 0:
+                count = step + 1 - (int(rows[-1]["step"]) if rows else 0)
+                row = {"step": step + 1, **{name: total / count for name, total in sums.items()}}
+                row |= {f"held_out_{name}": value for name, value in validate().items()}
+                rows.append(row)
+                sums = {}
+            if last or checkpoint.due():
+                state = {"learner": learner.state_dict(), "step": step + 1}
+                checkpoint.save({**state, "rows": rows, "sums": sums})
+    return rows

@@ -1,0 +1,55 @@
+"""A network on disk: weights.safetensors beside the config.json that rebuilds it. No pickles."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from wm import artifacts
+from wm.errors import UserError
+
+WEIGHTS = "weights.safetensors"
+CONFIG = "config.json"
+
+
+def save(directory: Path | str, module: nn.Module, config: dict[str, Any]) -> None:
+    """Writes `module`'s parameters and buffers, and `config`, into the folder `directory`."""
+    tensors = {
+        name: tensor.detach().to("cpu").contiguous().numpy()
+        for name, tensor in module.state_dict().items()
+    }
+    artifacts.save_tensors(Path(directory) / WEIGHTS, tensors)
+    artifacts.write_json(Path(directory) / CONFIG, config)
+
+
+def read_config(directory: Path | str) -> dict[str, Any]:
+    """The config saved beside the weights; UserError when it is missing or damaged."""
+    config = artifacts.read_json(Path(directory) / CONFIG)
+    if not isinstance(config, dict):
+        raise UserError(f"{Path(directory) / CONFIG}: not a mapping; run its stage again")
+    return config
+
+
+def load_into(directory: Path | str, module: nn.Module) -> None:
+    """Loads the weights into `module` in place.
+
+    Raises UserError when the file is missing or damaged, or when a tensor is missing, extra or of
+    another shape (weights of another latent size, for instance).
+    """
+    path = Path(directory) / WEIGHTS
+    tensors = artifacts.load_tensors(path)
+    state = module.state_dict()
+    for name in [*state, *tensors]:
+        if name not in tensors or name not in state:
+            raise UserError(
+                f"{path}: '{name}' is in only one of the file and the network; retrain it"
+            )
+        if tuple(tensors[name].shape) != tuple(state[name].shape):
+            raise UserError(
+                f"{path}: '{name}' has shape {tuple(tensors[name].shape)}, the network needs "
+                f"{tuple(state[name].shape)}; retrain it with the present parameters"
+            )
+    module.load_state_dict({name: torch.from_numpy(array) for name, array in tensors.items()})
