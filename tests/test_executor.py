@@ -1,0 +1,81 @@
+"""Order, contexts, exceptions, and workers that die."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+from wm.errors import UserError
+from wm.executor import Executor
+
+
+def build() -> dict[str, int]:
+    return {"calls": 0}
+
+
+def refuse() -> None:
+    raise UserError("models/rnn: not found")
+
+
+def square(context: dict[str, int], item: int) -> tuple[int, int]:
+    context["calls"] += 1
+    time.sleep(0.02 * (item % 2))
+    return item * item, context["calls"]
+
+
+def die(context: dict[str, int], item: int) -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def sleep(context: dict[str, int], item: int) -> None:
+    print(os.getpid(), flush=True)
+    time.sleep(item)
+
+
+def test_results_come_in_order_and_the_context_is_built_once_a_worker() -> None:
+    for workers in (1, 2):
+        with Executor(workers, build) as executor:
+            results = list(executor.map(square, range(8)))
+        assert [value for value, _ in results] == [i * i for i in range(8)]
+        if workers == 1:
+            assert [calls for _, calls in results] == list(range(1, 9))
+        else:
+            assert max(calls for _, calls in results) >= 4
+    assert not multiprocessing.active_children()
+
+
+def test_a_dead_worker_is_a_user_error() -> None:
+    with pytest.raises(UserError, match="worker process died"), Executor(1, build) as executor:
+        list(executor.map(die, [1]))
+    assert not multiprocessing.active_children()
+
+
+def test_a_context_that_cannot_be_built_reports_why() -> None:
+    with pytest.raises(UserError, match="models/rnn: not found"), Executor(1, refuse) as executor:
+        list(executor.map(square, [1]))  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
+def test_no_orphans_after_ctrl_c_or_a_kill(number: signal.Signals) -> None:
+    script = (
+        "from tests.test_executor import *\n"
+        "if __name__ == '__main__':\n"
+        "    with Executor(1, build) as executor: list(executor.map(sleep, [60]))\n"
+    )
+    process = subprocess.Popen(
+        [sys.executable, "-c", script], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+    )
+    assert process.stdout is not None
+    worker = int(process.stdout.readline())
+    process.send_signal(number)
+    process.wait(timeout=20)
+    deadline = time.monotonic() + 20
+    while os.path.exists(f"/proc/{worker}"):
+        assert time.monotonic() < deadline, "the worker outlived its parent"
+        time.sleep(0.05)

@@ -1,0 +1,98 @@
+"""Worker processes for shards of rollouts.
+
+Shards are of fixed size and their results come back in order, so a result never depends on how
+many workers there are or on which of them ran what. What a worker needs (environments, networks)
+is built once in each, by the first task it gets.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import multiprocessing.connection
+import os
+import signal
+import threading
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from types import TracebackType
+from typing import Any, Generic, TypeVar
+
+from wm.errors import UserError
+
+Context = TypeVar("Context")
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+_build: Callable[[], Any]
+_context: Any = None
+
+
+class Executor(Generic[Context]):
+    """A pool of `workers` spawned processes (None: one a core), each with a context of its own.
+
+    A context manager. Leaving it, also by Ctrl-C, ends the processes; they end themselves when
+    this process is killed.
+    """
+
+    def __init__(self, workers: int | None, build: Callable[[], Context]) -> None:
+        """`build` makes a worker's context; it must be picklable (a function or a partial)."""
+        self._pool = ProcessPoolExecutor(
+            workers or len(os.sched_getaffinity(0)),
+            mp_context=multiprocessing.get_context("spawn"),
+            initializer=_start,
+            initargs=(build,),
+        )
+
+    def __enter__(self) -> Executor[Context]:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        value: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        if kind is not None:  # no one waits for the tasks under way any more
+            for process in list((self._pool._processes or {}).values()):
+                process.terminate()
+        self._pool.shutdown(wait=True, cancel_futures=True)
+
+    def map(
+        self, function: Callable[[Context, Item], Result], items: Iterable[Item]
+    ) -> Iterator[Result]:
+        """Yields function(context, item) for each item, in the items' order.
+
+        An exception in a worker is raised here; a worker that died raises UserError.
+        """
+        try:
+            futures = [self._pool.submit(_run, function, item) for item in items]
+            for future in futures:
+                yield future.result()
+        except BrokenProcessPool:
+            raise UserError(
+                "a worker process died (killed, or out of memory); run the stage again, it resumes; "
+                "fewer 'workers' in params.yaml need less memory"
+            ) from None
+
+
+def _start(build: Callable[[], Any]) -> None:
+    global _build
+    _build = build
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+    multiprocessing.connection.wait([parent.sentinel])
+    os._exit(1)
+
+
+def _run(function: Callable[[Any, Item], Result], item: Item) -> Result:
+    # built here and not in the initializer, whose exceptions the pool would swallow
+    global _context
+    if _context is None:
+        _context = _build()
+    return function(_context, item)
