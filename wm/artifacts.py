@@ -73,7 +73,7 @@ def save_tensors(
     path: Path | str, tensors: Mapping[str, np.ndarray], metadata: Mapping[str, str] | None = None
 ) -> None:
     """Writes arrays as one safetensors file (C order, sorted by name)."""
-    arrays = {name: np.ascontiguousarray(tensors[name]) for name in sorted(tensors)}
+    arrays = {name: np.asarray(tensors[name], order="C") for name in sorted(tensors)}
     write_bytes(path, save_safetensors(arrays, dict(metadata) if metadata else None))
 
 

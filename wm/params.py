@@ -109,7 +109,8 @@ def _validate(schema: type[P], values: dict[str, Any], path: Path, prefix: str) 
     try:
         return schema.model_validate(values)
     except ValidationError as error:
-        first = error.errors()[0]
+        # a mistyped key is also a missing one: name what the user typed
+        first = min(error.errors(), key=lambda found: found["type"] != "extra_forbidden")
         key = prefix + ".".join(str(part) for part in first["loc"])
         if first["type"] == "extra_forbidden":
             reason = f"unknown key; known keys: {', '.join(schema.model_fields)}"

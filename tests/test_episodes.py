@@ -1,0 +1,96 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from wm import episodes
+from wm.errors import UserError
+
+
+def make(id_: int = 3, steps: int = 5) -> episodes.Episode:
+    generator = np.random.default_rng(id_)
+    frames = generator.integers(0, 256, (steps + 1, 64, 64, 3), np.uint8)
+    frames[:, 20:] = 77  # some of it compresses
+    return episodes.Episode(
+        id=id_,
+        seed=id_ + 100,
+        frames=frames,
+        actions=generator.random((steps, 3), np.float32),
+        rewards=generator.random(steps),
+        terminated=id_ % 2 == 0,
+        truncated=id_ % 2 == 1,
+        telemetry=generator.random((steps + 1, 6), np.float32),
+    )
+
+
+def write(directory: Path, episode: episodes.Episode) -> Path:
+    path = directory / episodes.file_name(episode.id)
+    episodes.save(path, episode)
+    return path
+
+
+@pytest.mark.parametrize("steps", [0, 1, 7])
+def test_round_trip_is_lossless_and_byte_stable(tmp_path: Path, steps: int) -> None:
+    episode = make(steps=steps)
+    path = write(tmp_path, episode)
+    again = write(tmp_path / "again", episode)
+    assert path.read_bytes() == again.read_bytes()
+    read = episodes.EpisodeFile(path).read()
+    for name, value in vars(episode).items():
+        np.testing.assert_array_equal(getattr(read, name), value)
+    assert read.rewards.dtype == np.float64
+    assert read.actions.dtype == np.float32
+
+
+def test_frames_of_many_episodes_under_one_index(tmp_path: Path) -> None:
+    stored = [make(id_, steps) for id_, steps in ((4, 3), (9, 1), (11, 6))]
+    for episode in stored:
+        write(tmp_path, episode)
+    assert episodes.ids_in(tmp_path) == [4, 9, 11]
+    frames = episodes.FrameSet(tmp_path, [4, 9, 11])
+    every = np.concatenate([episode.frames for episode in stored])
+    assert len(frames) == len(every) == 13
+    index = np.array([12, 0, 4, 3, 5, 5, 6])
+    np.testing.assert_array_equal(frames[index], every[index])
+    np.testing.assert_array_equal(
+        frames.telemetry, np.concatenate([episode.telemetry for episode in stored])
+    )
+
+
+@pytest.mark.parametrize("kept", [0, 3, 50, 1000, -1])
+def test_a_file_cut_short_is_named(tmp_path: Path, kept: int) -> None:
+    path = write(tmp_path, make())
+    path.write_bytes(path.read_bytes()[:kept])
+    with pytest.raises(UserError, match=r"episode_000003\.safetensors: damaged or cut short"):
+        episodes.EpisodeFile(path)
+
+
+def test_a_flipped_bit_in_a_frame_is_noticed(tmp_path: Path) -> None:
+    path = write(tmp_path, make())
+    raw = bytearray(path.read_bytes())
+    file = episodes.EpisodeFile(path)
+    raw[file._frames_at + int(file.offsets[2]) + 50] ^= 1
+    path.write_bytes(raw)
+    with pytest.raises(UserError, match=r"episode_000003\.safetensors: damaged"):
+        episodes.EpisodeFile(path).read()
+
+
+def test_a_missing_file_is_named(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"episode_000001\.safetensors: not found"):
+        episodes.FrameSet(tmp_path, [1])
+
+
+def test_split_depends_on_the_ids_alone() -> None:
+    ids = list(range(40))
+    training, held_out = episodes.split(ids)
+    assert sorted(training + held_out) == ids
+    assert len(held_out) == 4
+    assert episodes.split(ids[::-1]) == (training, held_out)
+    assert held_out != ids[:4]
+    assert held_out != ids[-4:]
+
+
+def test_split_always_holds_one_out_and_keeps_one() -> None:
+    assert [len(part) for part in episodes.split([0, 1])] == [1, 1]
+    with pytest.raises(UserError, match="at least 2"):
+        episodes.split([0])

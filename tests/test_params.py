@@ -1,0 +1,74 @@
+from pathlib import Path
+
+import pytest
+from pydantic import Field
+
+from wm.errors import UserError
+from wm.params import Params, Run, load
+
+GLOBALS = "vision: vae\nscale: smoke\nseed: 0\nprecision: auto\nthreads: 1\nworkers: null\n"
+
+
+class Schema(Params):
+    steps: int = Field(gt=0)
+    learning_rate: float = 0.1
+
+
+def write(path: Path, text: str) -> Path:
+    file = path / "params.yaml"
+    file.write_text(text)
+    return file
+
+
+def test_preset_of_the_scale_under_the_section(tmp_path: Path) -> None:
+    text = GLOBALS + (
+        "train_vae: {learning_rate: 0.5}\n"
+        "presets:\n  smoke: {train_vae: {steps: 2, learning_rate: 0.7}}\n"
+        "  paper: {train_vae: {steps: 9}}\n"
+    )
+    run, params = load("train_vae", Schema, write(tmp_path, text))
+    assert run == Run(
+        vision="vae", scale="smoke", seed=0, precision="auto", threads=1, workers=None
+    )
+    assert params == Schema(steps=2, learning_rate=0.5)
+
+
+def test_exponent_without_a_dot_is_a_number(tmp_path: Path) -> None:
+    # YAML 1.1 reads 1e-4 as a string
+    text = GLOBALS + "train_vae: {steps: 1, learning_rate: 1e-4}\n"
+    assert load("train_vae", Schema, write(tmp_path, text))[1].learning_rate == 1e-4
+
+
+@pytest.mark.parametrize(
+    ("text", "named"),
+    [
+        (GLOBALS + "train_vae: {stepz: 1}\n", "train_vae.stepz: unknown key"),
+        (GLOBALS + "train_vae: {steps: 0}\n", "train_vae.steps: Input should be greater than 0"),
+        (GLOBALS + "train_vae: {steps: many}\n", "train_vae.steps"),
+        (GLOBALS + "train_vae: {}\n", "train_vae.steps: missing"),
+        (GLOBALS + "train_vae: 3\n", "train_vae must be a mapping"),
+        (GLOBALS + "trian_vae: {steps: 1}\n", "unknown key 'trian_vae'"),
+        (GLOBALS.replace("smoke", "laptob") + "train_vae: {steps: 1}\n", "scale: "),
+        (GLOBALS + "presets: {laptob: {}}\n", "unknown scale 'presets.laptob'"),
+        (
+            GLOBALS + "presets: {smoke: {train_vea: {}}}\n",
+            "unknown stage 'presets.smoke.train_vea'",
+        ),
+        (GLOBALS.replace("vae", "gan"), "vision: "),
+        (GLOBALS.replace("seed: 0", "seed: -1"), "seed: "),
+        ("a: [", "not valid YAML"),
+        ("[1, 2]", "must be a mapping"),
+    ],
+)
+def test_bad_input_is_one_line_that_names_the_key(tmp_path: Path, text: str, named: str) -> None:
+    file = write(tmp_path, text)
+    with pytest.raises(UserError) as error:
+        load("train_vae", Schema, file)
+    assert str(error.value).startswith(str(file))
+    assert named in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+def test_missing_file_is_named(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"absent\.yaml: not found"):
+        load("train_vae", Schema, tmp_path / "absent.yaml")

@@ -1,0 +1,106 @@
+import os
+import pickle
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from wm.errors import UserError
+from wm.scratch import Checkpoint
+
+
+@pytest.fixture(autouse=True)
+def in_workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("DVC_ROOT", raising=False)
+    return tmp_path
+
+
+def test_saved_state_comes_back_and_is_cleared() -> None:
+    with Checkpoint("stage", {"a": 1}, []) as checkpoint:
+        assert checkpoint.load() is None
+        checkpoint.save({"weights": torch.arange(3), "rows": [{"step": 1}]})
+    with Checkpoint("stage", {"a": 1}, []) as checkpoint:
+        state = checkpoint.load()
+        assert state is not None
+        assert torch.equal(state["weights"], torch.arange(3))
+        assert state["rows"] == [{"step": 1}]
+        checkpoint.clear()
+    assert not checkpoint.directory.exists()
+
+
+def test_other_params_or_inputs_never_see_it(tmp_path: Path) -> None:
+    folder = tmp_path / "data"
+    folder.mkdir()
+    (folder / "x").write_text("1")
+
+    def where(**key: int) -> Path:
+        return Checkpoint("stage", key, [folder]).directory
+
+    first = where(a=1)
+    assert where(a=1) == first
+    assert where(a=2) != first
+    (folder / "x").write_text("2")
+    assert where(a=1) != first
+
+
+def test_a_missing_input_is_named() -> None:
+    with pytest.raises(UserError, match="data/episodes: not found"):
+        Checkpoint("train_vae", {}, ["data/episodes"])
+
+
+def test_dvc_temporary_copies_share_the_users_workspace(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DVC_ROOT", "/workspace")
+    assert Checkpoint("stage", {}, []).directory.parent == Path("/workspace/checkpoints")
+
+
+def test_a_second_process_is_refused() -> None:
+    attempt = (
+        "from wm.scratch import Checkpoint\n"
+        "from wm.errors import UserError\n"
+        "try:\n    Checkpoint('stage', {}, []).__enter__()\n"
+        "except UserError as error:\n    print(error)\n"
+    )
+    root = Path(__file__).parent.parent
+    with Checkpoint("stage", {}, []):
+        printed = subprocess.run(
+            [sys.executable, "-c", attempt],
+            env={**os.environ, "PYTHONPATH": str(root)},
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout
+    assert "another process runs this stage" in printed
+
+
+def test_a_damaged_file_is_named_and_nothing_is_executed(tmp_path: Path) -> None:
+    class Hostile:
+        def __reduce__(self) -> tuple:
+            return os.mkdir, (str(tmp_path / "executed"),)
+
+    with Checkpoint("stage", {}, []) as checkpoint:
+        for content in (b"", b"garbage", pickle.dumps(Hostile())):
+            (checkpoint.directory / "state.pt").write_bytes(content)
+            with pytest.raises(UserError, match=r"state\.pt: damaged"):
+                checkpoint.load()
+        torch.save({"state": Hostile(), "elapsed": 0.0}, checkpoint.directory / "state.pt")
+        with pytest.raises(UserError, match=r"state\.pt: damaged"):
+            checkpoint.load()
+    assert not (tmp_path / "executed").exists()
+
+
+def test_elapsed_counts_earlier_attempts(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = [100.0]
+    monkeypatch.setattr("time.monotonic", lambda: clock[0])
+    with Checkpoint("stage", {}, []) as checkpoint:
+        clock[0] += 40
+        assert checkpoint.due()
+        checkpoint.save({})
+        assert not checkpoint.due()
+        clock[0] += 1000  # lost: killed before the next save
+    with Checkpoint("stage", {}, []) as checkpoint:
+        checkpoint.load()
+        clock[0] += 2
+        assert checkpoint.elapsed == 42

@@ -1,0 +1,103 @@
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from wm import scratch, seeding, training
+from wm.errors import UserError
+from wm.scratch import Checkpoint
+
+
+class Killed(BaseException):
+    pass
+
+
+class Regression:
+    """A learner whose steps depend on batch, noise and Adam's state."""
+
+    def __init__(self) -> None:
+        self.weight = torch.zeros(3, requires_grad=True)
+        self.optimizer = torch.optim.Adam([self.weight], lr=0.05)
+
+    def step(self, batch: torch.Tensor, noise: torch.Generator) -> dict[str, torch.Tensor]:
+        target = batch @ torch.tensor([1.0, -2.0, 3.0]) + 0.01 * torch.randn(8, generator=noise)
+        loss = (batch @ self.weight - target).square().mean()
+        self.optimizer.zero_grad()
+        loss.backward()
+        self.optimizer.step()
+        return {"loss": loss.detach()}
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"weight": self.weight.detach(), "optimizer": self.optimizer.state_dict()}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        self.weight.data.copy_(state["weight"])
+        self.optimizer.load_state_dict(state["optimizer"])
+
+
+def batch(step: int) -> torch.Tensor:
+    return torch.from_numpy(seeding.generator(7, "batch", step).normal(size=(8, 3))).float()
+
+
+def run(learner: Regression, kill_at: int | None = None, steps: int = 200) -> list:
+    def killing_batch(step: int) -> torch.Tensor:
+        if step == kill_at:
+            raise Killed
+        return batch(step)
+
+    def validate() -> dict[str, float]:
+        return {"weight_sum": float(learner.weight.detach().sum())}
+
+    with Checkpoint("stage", {}, []) as checkpoint:
+        rows = training.train(
+            learner,
+            killing_batch,
+            validate,
+            steps=steps,
+            validate_every=30,
+            seed=7,
+            checkpoint=checkpoint,
+            title="regression",
+        )
+        checkpoint.clear()
+    return rows
+
+
+@pytest.fixture(autouse=True)
+def in_workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("DVC_ROOT", raising=False)
+
+
+def test_learns_and_records_the_curve() -> None:
+    learner = Regression()
+    rows = run(learner)
+    assert [row["step"] for row in rows] == [30, 60, 90, 120, 150, 180, 200]
+    assert rows[-1]["loss"] < 0.01 * rows[0]["loss"]
+    assert rows[-1]["held_out_weight_sum"] == float(learner.weight.detach().sum())
+
+
+@pytest.mark.parametrize("kill_at", [1, 29, 30, 31, 117, 199])
+def test_killed_and_resumed_is_bitwise_the_same(
+    kill_at: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = Regression()
+    expected = run(whole)
+    monkeypatch.setattr(scratch, "SAVE_EVERY", 0.0)
+    with pytest.raises(Killed):
+        run(Regression(), kill_at)
+    resumed = Regression()
+    seen = []
+    original = resumed.step
+    resumed.step = lambda batch, noise: (seen.append(1), original(batch, noise))[1]  # type: ignore[method-assign]
+    assert run(resumed) == expected
+    assert torch.equal(resumed.weight, whole.weight)
+    assert len(seen) == 200 - kill_at  # nothing that was saved is done again
+
+
+def test_a_loss_that_is_not_finite_stops_with_its_name() -> None:
+    learner = Regression()
+    learner.weight.data.fill_(float("inf"))
+    with pytest.raises(UserError, match="regression: 'loss' is .* at step 0"):
+        run(learner)
