@@ -59,8 +59,8 @@ def test_json_has_no_nan(tmp_path: Path) -> None:
 
 
 def test_csv_keeps_the_columns_in_order(tmp_path: Path) -> None:
-    artifacts.write_csv(tmp_path / "x.csv", [{"step": 1, "loss": 0.5}, {"step": 2, "loss": 0.25}])
-    assert (tmp_path / "x.csv").read_bytes() == b"step,loss\n1,0.5\n2,0.25\n"
+    artifacts.write_csv(tmp_path / "x.csv", [{"step": 1, "loss": 0.5}, {"step": 2, "late": 0.25}])
+    assert (tmp_path / "x.csv").read_bytes() == b"step,loss,late\n1,0.5,\n2,,0.25\n"
 
 
 def test_publish_replaces_whole_or_not_at_all(tmp_path: Path) -> None:

@@ -99,5 +99,5 @@ def test_killed_and_resumed_is_bitwise_the_same(
 def test_a_loss_that_is_not_finite_stops_with_its_name() -> None:
     learner = Regression()
     learner.weight.data.fill_(float("inf"))
-    with pytest.raises(UserError, match="regression: 'loss' is .* at step 0"):
+    with pytest.raises(UserError, match=r"regression: 'loss' is .* at step 0"):
         run(learner)

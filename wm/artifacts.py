@@ -61,9 +61,10 @@ def read_json(path: Path | str) -> Any:
 
 
 def write_csv(path: Path | str, rows: Sequence[Mapping[str, Any]]) -> None:
-    """Writes rows under the keys of the first, in its order."""
+    """Writes rows under all their keys, in order of appearance; a key that a row lacks is empty."""
+    names = dict.fromkeys(name for row in rows for name in row)
     text = io.StringIO(newline="")
-    writer = csv.DictWriter(text, fieldnames=list(rows[0]), lineterminator="\n")
+    writer = csv.DictWriter(text, fieldnames=list(names), lineterminator="\n")
     writer.writeheader()
     writer.writerows(rows)
     write_bytes(path, text.getvalue().encode())

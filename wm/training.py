@@ -56,7 +56,8 @@ def train(
 
     Raises UserError when a loss is not finite; the checkpoint then still holds the last good state.
     """
-    start, rows, sums = 0, list[dict[str, float]](), dict[str, float]()
+    start, rows = 0, list[dict[str, float]]()
+    sums = dict[str, list[float]]()  # name -> [total, count]: a loss may set in late
     if (saved := checkpoint.load()) is not None:
         learner.load_state_dict(saved["learner"])
         start, rows, sums = saved["step"], saved["rows"], saved["sums"]
@@ -70,14 +71,14 @@ def train(
                         f"{title}: '{name}' is {value} at step {step}; lower the learning rate "
                         "or use precision: fp32"
                     )
-                sums[name] = sums.get(name, 0.0) + value
+                total, count = sums.get(name, (0.0, 0.0))
+                sums[name] = [total + value, count + 1]
             progress.advance(1, **logs)
             last = step + 1 == steps
             if last or (step + 1) % validate_every == 0:
-                count = step + 1 - (int(rows[-1]["step"]) if rows else 0)
-                row = {"step": step + 1, **{name: total / count for name, total in sums.items()}}
-                row |= {f"held_out_{name}": value for name, value in validate().items()}
-                rows.append(row)
+                means = {name: total / count for name, (total, count) in sums.items()}
+                held_out = {f"held_out_{name}": value for name, value in validate().items()}
+                rows.append({"step": step + 1, **means, **held_out})
                 sums = {}
             if last or checkpoint.due():
                 state = {"learner": learner.state_dict(), "step": step + 1}
