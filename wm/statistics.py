@@ -1,0 +1,36 @@
+"""Summaries of episode returns."""
+
+from __future__ import annotations
+
+import numpy as np
+from scipy.stats import bootstrap
+
+RESAMPLES = 10_000
+
+
+def summary(returns: np.ndarray) -> dict[str, float]:
+    """Summarises returns (N,), N >= 2.
+
+    std is the sample's (ddof = 1). The 95 % interval is that of the mean, a percentile bootstrap
+    of 10,000 resamples from a fixed generator: the same returns in the same order always give the
+    same interval, and equal returns one of width 0. Raises ValueError for fewer than two returns.
+    """
+    returns = np.asarray(returns, np.float64)
+    if returns.ndim != 1 or len(returns) < 2:
+        raise ValueError(f"a spread takes at least two returns, (N,), not {returns.shape}")
+    interval = bootstrap(
+        (returns,),
+        np.mean,
+        n_resamples=RESAMPLES,
+        method="percentile",
+        rng=np.random.default_rng(0),
+    ).confidence_interval
+    return {
+        "mean": float(returns.mean()),
+        "std": float(returns.std(ddof=1)),
+        "median": float(np.median(returns)),
+        "min": float(returns.min()),
+        "max": float(returns.max()),
+        "ci95_low": float(interval.low),
+        "ci95_high": float(interval.high),
+    }
