@@ -1,0 +1,220 @@
+import numpy as np
+import pytest
+import torch
+from torch.distributions import Categorical, Independent, MixtureSameFamily, Normal
+
+from wm import memory_metrics
+from wm.memory_metrics import Baselines, dream, open_loop, reward_correlation
+
+Z = 6
+
+
+def walks(seed, n=400):
+    """Transitions (n, Z) of noisy walks whose dimensions differ in scale and centre."""
+    rng = np.random.default_rng(seed)
+    scale, centre = np.geomspace(0.1, 10, Z), np.linspace(-5, 5, Z)
+    current = rng.normal(size=(n, Z)) * scale + centre
+    return current, 0.9 * (current - centre) + centre + rng.normal(0, 0.3, (n, Z)) * scale
+
+
+def nats(mean, std, values):
+    """Mean of -log p over (N, Z) by torch, in nats per dimension."""
+    mean, std, values = (torch.from_numpy(np.asarray(x)) for x in (mean, std, values))
+    return float(-Normal(mean, std).log_prob(values).mean())
+
+
+def test_fit_is_the_closed_form():
+    current, following = walks(0)
+    fitted = Baselines.fit(current, following)
+    np.testing.assert_allclose(fitted.mean, following.sum(0) / 400)
+    np.testing.assert_allclose(fitted.std**2, ((following - fitted.mean) ** 2).sum(0) / 400)
+    np.testing.assert_allclose(fitted.step**2, ((following - current) ** 2).sum(0) / 400)
+
+
+def test_baselines_are_torch_gaussians_of_standardised_latents():
+    fitted = Baselines.fit(*walks(0))
+    current, following = walks(1)
+    result = fitted.likelihood(np.zeros(400), current, following)
+    x = (following - fitted.mean) / fitted.std
+    last = (current - fitted.mean) / fitted.std
+    ones = np.ones(Z)
+    assert result["nll_marginal"] == pytest.approx(nats(0 * ones, ones, x))
+    assert result["nll_last_value"] == pytest.approx(nats(last, fitted.step / fitted.std, x))
+    assert result["nll_last_value"] < result["nll_marginal"]  # these walks move slowly
+
+
+def test_marginal_on_its_own_data_is_the_entropy_of_a_standard_normal():
+    current, following = walks(0)
+    result = Baselines.fit(current, following).likelihood(np.zeros(400), current, following)
+    assert result["nll_marginal"] == pytest.approx(0.5 * np.log(2 * np.pi * np.e))
+
+
+def test_last_value_on_its_own_data_by_hand():
+    current, following = walks(0)
+    fitted = Baselines.fit(current, following)
+    expected = 0.5 * np.log(2 * np.pi * np.e) + np.log(fitted.step / fitted.std).mean()
+    result = fitted.likelihood(np.zeros(400), current, following)
+    assert result["nll_last_value"] == pytest.approx(expected)
+
+
+def test_a_model_that_is_a_baseline_scores_as_it():
+    fitted = Baselines.fit(*walks(0))
+    current, following = walks(1)
+    for key, mean, std in (
+        ("nll_marginal", fitted.mean, fitted.std),
+        ("nll_last_value", current, fitted.step),
+    ):
+        mean, std, values = (torch.from_numpy(x) for x in (mean, std, following))
+        nll = -Normal(mean, std).log_prob(values).sum(-1).numpy()
+        result = fitted.likelihood(nll, current, following)
+        assert result["nll"] == pytest.approx(result[key])
+
+
+def mixture_nll(current, following, scale, shift):
+    """A three-part mixture around 0.9 z, carried over into the space scale * z + shift; (N,)."""
+    here = torch.from_numpy((current - shift) / scale)
+    means = 0.9 * here[..., None] + torch.tensor([-0.2, 0.0, 0.3])
+    shape = means.shape
+    mixture = MixtureSameFamily(
+        Categorical(torch.tensor([0.2, 0.5, 0.3]).expand(shape)),
+        Normal(
+            means * torch.from_numpy(scale)[:, None] + torch.from_numpy(shift)[:, None],
+            0.4 * torch.from_numpy(scale)[:, None].expand(shape),
+        ),
+    )
+    return -Independent(mixture, 1).log_prob(torch.from_numpy(following)).numpy()
+
+
+def test_rescaling_the_latents_changes_nothing():
+    rng = np.random.default_rng(2)
+    scale, shift = rng.uniform(0.01, 100, Z), rng.normal(0, 50, Z)
+    results = []
+    for a, b in ((np.ones(Z), np.zeros(Z)), (scale, shift)):
+        fit_on, test_on = ([a * z + b for z in walks(seed)] for seed in (0, 1))
+        nll = mixture_nll(*test_on, a, b)
+        results.append((Baselines.fit(*fit_on).likelihood(nll, *test_on), nll.mean()))
+    (plain, plain_nll), (rescaled, rescaled_nll) = results
+    assert rescaled == pytest.approx(plain, rel=1e-6)
+    assert abs(plain_nll - rescaled_nll) > 1  # the numbers as they are would differ
+
+
+def test_a_latent_that_never_moves_stays_finite():
+    current, following = walks(0)
+    current[:, 2] = following[:, 2] = 1
+    result = Baselines.fit(current, following).likelihood(np.zeros(400), current, following)
+    assert np.isfinite(list(result.values())).all()
+
+
+def test_likelihoods_that_do_not_line_up_are_refused():
+    current, following = walks(0)
+    fitted = Baselines.fit(current, following)
+    with pytest.raises(ValueError, match="nll for"):
+        fitted.likelihood(np.zeros((400, 1)), current, following)
+    with pytest.raises(ValueError, match="nll for"):
+        fitted.likelihood(np.zeros(400), current[:1], following)
+
+
+def integrate(z, action, state):
+    """z moves by the action, and the state counts the calls."""
+    return z + action, (0 if state is None else state) + 1
+
+
+def episodes(steps, n=3, seed=0):
+    rng = np.random.default_rng(seed)
+    actions = rng.integers(1, 3, (n, steps, 3)).astype(float)
+    latents = np.concatenate([np.zeros((n, 1, 3)), actions.cumsum(1)], axis=1)
+    return latents, actions
+
+
+@pytest.mark.parametrize("context", [0, 1, 4, 9])
+def test_a_perfect_model_dreams_what_happened(context):
+    latents, actions = episodes(10)
+    np.testing.assert_array_equal(
+        dream(integrate, latents, actions, context), latents[:, context + 1 :]
+    )
+
+
+def test_the_dream_sees_the_context_and_nothing_after_it():
+    latents, actions = episodes(10)
+    dreamed = dream(integrate, latents, actions, 4)
+    changed = latents.copy()
+    changed[:, 5:] = -100
+    np.testing.assert_array_equal(dream(integrate, changed, actions, 4), dreamed)
+    changed[:, 4] = -100
+    assert (dream(integrate, changed, actions, 4) != dreamed).all()
+
+
+def test_the_state_runs_through_context_and_dream():
+    def count(z, action, state):
+        _, calls = integrate(z, action, state)
+        return np.full_like(z, calls), calls
+
+    dreamed = dream(count, *episodes(10), 4)
+    assert dreamed[0, :, 0].tolist() == [5, 6, 7, 8, 9, 10]
+
+
+@pytest.mark.parametrize("context", [-1, 10, 11])
+def test_nothing_left_to_dream_is_refused(context):
+    with pytest.raises(ValueError, match="context"):
+        dream(integrate, *episodes(10), context)
+
+
+def paint(z):
+    """Frames as bright as the first latent, uint8 (N, 64, 64, 3)."""
+    return np.broadcast_to(z[:, :1, None, None], (len(z), 64, 64, 3)).astype(np.uint8)
+
+
+def film(latents):
+    return np.stack([paint(episode) for episode in latents])
+
+
+def test_open_loop_errors_by_hand():
+    latents, actions = episodes(60)
+    frames = film(latents)[:, 3:]
+    dreamed = dream(integrate, latents, actions, 3)
+    perfect = open_loop(paint, dreamed, frames)
+    assert [perfect[f"open_loop_mse_{h}"] for h in (1, 5, 15, 50)] == [0] * 4
+    assert len(perfect) == 8
+    for h in (1, 5, 15, 50):
+        moved = (latents[:, 3 + h, 0] - latents[:, 3, 0]) / 255
+        assert perfect[f"copy_last_mse_{h}"] == pytest.approx((moved**2).mean())
+    off_by_five = open_loop(paint, dreamed + 5, frames)
+    assert off_by_five["open_loop_mse_15"] == pytest.approx((5 / 255) ** 2)
+
+
+def test_a_model_that_stands_still_equals_the_copied_frame():
+    latents, actions = episodes(20)
+    dreamed = dream(lambda z, action, state: (z, state), latents, actions, 2)
+    result = open_loop(paint, dreamed, film(latents)[:, 2:])
+    for h in (1, 5, 15):
+        assert result[f"open_loop_mse_{h}"] == result[f"copy_last_mse_{h}"] > 0
+
+
+def test_horizons_beyond_the_data_have_no_key():
+    latents, actions = episodes(18)
+    dreamed = dream(integrate, latents, actions, 3)  # 15 steps
+    result = open_loop(paint, dreamed, film(latents)[:, 3:])
+    assert {key.rsplit("_", 1)[1] for key in result} == {"1", "5", "15"}
+
+
+def test_batches_do_not_change_the_errors(monkeypatch):
+    latents, actions = episodes(6, n=5)
+    dreamed, frames = dream(integrate, latents, actions, 0) + 3, film(latents)
+    whole = open_loop(paint, dreamed, frames)
+    monkeypatch.setattr(memory_metrics, "BATCH", 2)
+    assert open_loop(paint, dreamed, frames) == whole
+
+
+def test_frames_that_do_not_line_up_are_refused():
+    latents, actions = episodes(6)
+    with pytest.raises(ValueError, match="H \\+ 1"):
+        open_loop(paint, dream(integrate, latents, actions, 2), film(latents))
+
+
+def test_reward_correlation():
+    x = np.random.default_rng(0).normal(size=50)
+    y = x + np.random.default_rng(1).normal(size=50)
+    by_hand = ((x - x.mean()) * (y - y.mean())).mean() / (x.std() * y.std())
+    assert reward_correlation(x, y)["reward_correlation"] == pytest.approx(by_hand)
+    assert reward_correlation(2 * x + 1, -x)["reward_correlation"] == pytest.approx(-1)
+    assert reward_correlation(np.full(50, 0.1), x) == {"reward_correlation": 0}
