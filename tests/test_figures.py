@@ -120,6 +120,14 @@ def test_video_has_both_films_and_is_blank_after_an_end(tmp_path, lengths):
             assert np.abs(shown - expected).mean() < 6  # lossy
 
 
+def test_video_depends_on_no_machine(tmp_path):
+    """x264 notes its settings in the film, ffmpeg its version unless told not to."""
+    figures.video(tmp_path / "film.mp4", film(5), film(5))
+    content = (tmp_path / "film.mp4").read_bytes()
+    assert b" threads=1 " in content
+    assert b"Lavf" not in content
+
+
 def test_gif_has_both_films_and_is_blank_after_an_end(tmp_path):
     figures.gif(tmp_path / "film.gif", film(12), film(7, seed=1))
     frames = read_gif(tmp_path / "film.gif").astype(int)
