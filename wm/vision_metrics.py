@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from torchmetrics.functional.image import structural_similarity_index_measure
 
-BATCH = 256  # frames
+BATCH = 64  # frames
 MAX_PSNR = 100.0  # dB; reported for identical frames, whose PSNR is infinite and so not JSON
 RIDGE = 1.0  # penalty on standardised inputs, for sums over samples: fades as the data grow
 
