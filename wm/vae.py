@@ -1,0 +1,184 @@
+"""The paper's ConvVAE (Ha & Schmidhuber 2018, appendix A.1) and its training step.
+
+Four valid convolutions of kernel 4 and stride 2 (32-64-128-256 channels) take a frame to 2x2x256;
+a dense layer gives mean and log-variance. The decoder is a dense layer to 1024 channels on one
+pixel and four transposed convolutions (128-64-32-3). Everything runs channels-last.
+"""
+
+import contextlib
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+import torch
+from pydantic import Field
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from wm.compute import Compute
+from wm.params import Params
+
+FEATURES = 1024  # 2 x 2 x 256, what is left of a 64x64 frame after the encoder's convolutions
+
+
+class VaeConfig(Params):
+    """What defines the network and its loss."""
+
+    latent_size: int = Field(default=32, gt=0)
+    free_bits: float = Field(default=0.5, ge=0)  # nats a latent dimension that cost nothing
+
+
+class Encoder(nn.Module):
+    """(N, 3, 64, 64) in [0, 1] -> mu, logvar (N, latent_size)."""
+
+    def __init__(self, latent_size: int) -> None:
+        super().__init__()
+        self.body = nn.Sequential(
+            nn.Conv2d(3, 32, 4, stride=2),  # (N, 32, 31, 31)
+            nn.ReLU(),
+            nn.Conv2d(32, 64, 4, stride=2),  # (N, 64, 14, 14)
+            nn.ReLU(),
+            nn.Conv2d(64, 128, 4, stride=2),  # (N, 128, 6, 6)
+            nn.ReLU(),
+            nn.Conv2d(128, 256, 4, stride=2),  # (N, 256, 2, 2)
+            nn.ReLU(),
+            nn.Flatten(),
+        )
+        self.heads = nn.Linear(FEATURES, 2 * latent_size)
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        mu, logvar = self.heads(self.body(x)).chunk(2, dim=1)
+        return mu, logvar
+
+
+class Decoder(nn.Module):
+    """z (N, latent_size) -> (N, 3, 64, 64) in [0, 1]."""
+
+    def __init__(self, latent_size: int) -> None:
+        super().__init__()
+        self.body = nn.Sequential(
+            nn.Linear(latent_size, FEATURES),
+            nn.Unflatten(1, (FEATURES, 1, 1)),
+            nn.ConvTranspose2d(FEATURES, 128, 5, stride=2),  # (N, 128, 5, 5)
+            nn.ReLU(),
+            nn.ConvTranspose2d(128, 64, 5, stride=2),  # (N, 64, 13, 13)
+            nn.ReLU(),
+            nn.ConvTranspose2d(64, 32, 6, stride=2),  # (N, 32, 30, 30)
+            nn.ReLU(),
+            nn.ConvTranspose2d(32, 3, 6, stride=2),  # (N, 3, 64, 64)
+            nn.Sigmoid(),
+        )
+
+    def forward(self, z: Tensor) -> Tensor:
+        x: Tensor = self.body(z)
+        return x
+
+
+class VAE(nn.Module):
+    """Encoder and decoder under the names that weights.safetensors uses."""
+
+    def __init__(self, config: VaeConfig) -> None:
+        super().__init__()
+        self.encoder = Encoder(config.latent_size)
+        self.decoder = Decoder(config.latent_size)
+
+
+def sample(mu: Tensor, logvar: Tensor, noise: torch.Generator) -> Tensor:
+    """z ~ N(mu, exp(logvar)), reparameterised; float32 (N, Z). `noise` is a CPU generator."""
+    epsilon = torch.randn(mu.shape, generator=noise).to(mu.device)
+    return mu.float() + torch.exp(0.5 * logvar.float()) * epsilon
+
+
+def kl_divergence(mu: Tensor, logvar: Tensor) -> Tensor:
+    """KL(N(mu, exp(logvar)) || N(0, 1)) of every frame and dimension, in nats: (N, Z)."""
+    mu, logvar = mu.float(), logvar.float()
+    return 0.5 * (mu.square() + logvar.exp() - 1 - logvar)
+
+
+def kl_loss(mu: Tensor, logvar: Tensor, free_bits: float) -> Tensor:
+    """The batch's mean KL in nats a frame, no dimension counting for less than `free_bits`.
+
+    The paper's floor (0.5 x 32 nats) is on the sum over the dimensions; a floor on each keeps
+    every dimension worth its while.
+    """
+    return kl_divergence(mu, logvar).mean(dim=0).clamp(min=free_bits).sum()
+
+
+def squared_error(x: Tensor, reconstruction: Tensor) -> Tensor:
+    """Summed over a frame's values, averaged over the frames: the paper's reconstruction loss."""
+    return F.mse_loss(reconstruction.float(), x, reduction="sum") / len(x)
+
+
+@contextlib.contextmanager
+def seeded(seed: int) -> Iterator[None]:
+    """torch's layers draw their first weights from the global generator: lends it for the block."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        yield
+
+
+M = TypeVar("M", bound=nn.Module)
+
+
+def channels_last(module: M) -> M:
+    """Lays the weights out as the CPU's and the GPU's convolutions read them fastest, in place."""
+    return module.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """The learning rate over `steps` steps: half a cosine down to nearly 0, or constant."""
+
+    rate: float
+    steps: int
+    decay: bool
+
+    def at(self, step: int) -> float:
+        """Of step 0 <= step < steps."""
+        if not self.decay:
+            return self.rate
+        return self.rate * 0.5 * (1 + math.cos(math.pi * step / self.steps))
+
+
+class VaeLearner:
+    """Trains a VAE by Adam; implements training.Learner.
+
+    A batch is x (N, 3, 64, 64) float32 in [0, 1] on the compute's device.
+    """
+
+    def __init__(self, config: VaeConfig, compute: Compute, schedule: Schedule, seed: int) -> None:
+        with seeded(seed):
+            model = VAE(config)
+        self.model = channels_last(model).to(compute.device)
+        self.optimizer = torch.optim.Adam(self.model.parameters())
+        self.config, self.compute = config, compute
+        self.schedule, self.done = schedule, 0
+
+    def step(self, batch: Tensor, noise: torch.Generator) -> dict[str, Tensor]:
+        """One Adam step on squared error + KL with free bits; returns both losses."""
+        self.optimizer.param_groups[0]["lr"] = self.schedule.at(self.done)
+        with self.compute.autocast():
+            mu, logvar = self.model.encoder(batch)
+            reconstruction = self.model.decoder(sample(mu, logvar, noise))
+        error = squared_error(batch, reconstruction)
+        kl = kl_loss(mu, logvar, self.config.free_bits)
+        self.optimizer.zero_grad()
+        (error + kl).backward()
+        self.optimizer.step()
+        self.done += 1
+        return {"squared_error": error.detach(), "kl": kl.detach()}
+
+    def state_dict(self) -> dict[str, Any]:
+        """Weights, optimiser and the number of steps done (the learning rate's place)."""
+        return {
+            "model": self.model.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "done": self.done,
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """The inverse of state_dict."""
+        self.model.load_state_dict(state["model"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.done = state["done"]

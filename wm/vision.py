@@ -1,0 +1,144 @@
+"""Frames in, latents out and back: a trained VAE's or VAE-GAN's encoder and decoder, for use.
+
+The encoder is the rollout's most expensive network, so its weights are prepared once: BatchNorm
+folded into the layer before it, cast to the compute's type, laid out channels-last. BatchNorm's
+stored statistics are used, so a frame's latents do not depend on the frames beside it; their last
+bits may depend on how many there are (matrix products block by size), which is why shards are of
+fixed size.
+"""
+
+from __future__ import annotations
+
+import copy
+from pathlib import Path
+
+import numpy as np
+import torch
+from pydantic import ValidationError
+from torch import Tensor, nn
+from torch.nn.utils.fusion import fuse_conv_bn_eval, fuse_linear_bn_eval
+
+from wm import episodes, seeding, vae, vaegan, vision_metrics, weights
+from wm.compute import Compute
+from wm.errors import UserError
+
+MEASURED = 256  # frames of a pass over the held-out ones
+
+
+def to_float(frames: np.ndarray | Tensor, device: torch.device) -> Tensor:
+    """uint8 (N, 64, 64, 3) -> float32 (N, 3, 64, 64) in [0, 1], channels-last in memory."""
+    pixels = torch.as_tensor(frames).to(device)
+    assert pixels.dtype == torch.uint8, pixels.dtype
+    assert pixels.shape[1:] == (64, 64, 3), pixels.shape
+    return pixels.permute(0, 3, 1, 2).float() / 255
+
+
+def to_frames(x: Tensor) -> np.ndarray:
+    """(N, 3, 64, 64) in [0, 1] -> uint8 (N, 64, 64, 3), rounded and clipped."""
+    pixels = (x.float() * 255).round().clamp(0, 255).to(torch.uint8)
+    return np.ascontiguousarray(pixels.permute(0, 2, 3, 1).cpu().numpy())
+
+
+class Vision:
+    """A frozen encoder and decoder. Later changes to the networks given do not reach it."""
+
+    def __init__(
+        self, encoder: nn.Module, decoder: nn.Module, latent_size: int, compute: Compute
+    ) -> None:
+        self.latent_size, self.compute = latent_size, compute
+        self._encoder = _prepared(encoder, compute)
+        self._decoder = _prepared(decoder, compute)
+
+    @torch.inference_mode()
+    def encode(self, frames: np.ndarray | Tensor) -> tuple[Tensor, Tensor]:
+        """uint8 (N, 64, 64, 3) -> mu, logvar, float32 (N, latent_size)."""
+        x = to_float(frames, self.compute.device).to(self.compute.dtype)
+        mu, logvar = self._encoder(x)
+        return mu.float(), logvar.float()
+
+    @torch.inference_mode()
+    def decode(self, z: Tensor) -> np.ndarray:
+        """z (N, latent_size) -> uint8 (N, 64, 64, 3)."""
+        assert z.shape == (len(z), self.latent_size), z.shape
+        return to_frames(self._decoder(z.to(self.compute.device, self.compute.dtype)))
+
+
+class Data:
+    """The frames that a vision model trains on and those it is measured on, split by episode."""
+
+    def __init__(
+        self, directory: Path | str, held_out_frames: int, seed: int, compute: Compute
+    ) -> None:
+        """`held_out` is at most `held_out_frames` frames, evenly spaced over the held-out ones."""
+        training_ids, held_out_ids = episodes.split(episodes.ids_in(directory))
+        self.training = episodes.FrameSet(directory, training_ids)
+        apart = episodes.FrameSet(directory, held_out_ids)
+        chosen = np.linspace(0, len(apart) - 1, min(held_out_frames, len(apart)))
+        self.held_out = apart[chosen.round().astype(np.int64)]
+        self.seed, self.device = seed, compute.device
+
+    def batch(self, step: int, size: int) -> Tensor:
+        """x (size, 3, 64, 64) of training step `step`, drawn uniformly: a pure function of it."""
+        rng = seeding.generator(self.seed, "batch", step)
+        return to_float(self.training[rng.integers(len(self.training), size=size)], self.device)
+
+    def reconstruct(self, vision: Vision) -> np.ndarray:
+        """The held-out frames from their mean latents, uint8 like them."""
+        return np.concatenate([vision.decode(vision.encode(part)[0]) for part in self._parts()])
+
+    def measure(self, vision: Vision) -> dict[str, float]:
+        """vision_metrics.reconstruction on the held-out frames, and `kl`: nats a frame."""
+        codes = [vision.encode(part) for part in self._parts()]
+        kl = torch.cat([vae.kl_divergence(mu, logvar).sum(dim=1) for mu, logvar in codes])
+        pictures = np.concatenate([vision.decode(mu) for mu, _ in codes])
+        return vision_metrics.reconstruction(self.held_out, pictures) | {"kl": float(kl.mean())}
+
+    def _parts(self) -> list[np.ndarray]:
+        return [
+            self.held_out[start : start + MEASURED]
+            for start in range(0, len(self.held_out), MEASURED)
+        ]
+
+
+def load(directory: Path | str, compute: Compute) -> Vision:
+    """The model in `directory`, a VAE or a VAE-GAN as its config.json says.
+
+    Raises UserError when it is missing, damaged, or of another shape than its config.
+    """
+    saved = weights.read_config(directory)
+    kind = saved.pop("kind", None)
+    model: vae.VAE | vaegan.VAEGAN
+    try:
+        if kind == "vae":
+            model = vae.VAE(vae.VaeConfig(**saved))
+        elif kind == "vaegan":
+            model = vaegan.VAEGAN(vaegan.VaeganConfig(**saved))
+        else:
+            raise UserError(f"{directory}/config.json: kind is {kind!r}, not 'vae' or 'vaegan'")
+    except ValidationError as error:
+        first = error.errors()[0]
+        key = ".".join(map(str, first["loc"]))
+        raise UserError(f"{directory}/config.json: {key}: {first['msg']}; train again") from None
+    weights.load_into(directory, model)
+    return Vision(model.encoder, model.decoder, int(saved["latent_size"]), compute)
+
+
+def _prepared(network: nn.Module, compute: Compute) -> nn.Module:
+    """A copy for inference: BatchNorm folded, in the compute's type, channels-last."""
+    network = copy.deepcopy(network).eval().requires_grad_(False)
+    for module in list(network.modules()):
+        if isinstance(module, nn.Sequential):
+            _fold_batch_norm(module)
+    return vae.channels_last(network).to(compute.device, compute.dtype)
+
+
+def _fold_batch_norm(layers: nn.Sequential) -> None:
+    """Folds every BatchNorm that directly follows a convolution or a dense layer into it."""
+    for i in range(len(layers) - 1):
+        layer, norm = layers[i], layers[i + 1]
+        if isinstance(norm, nn.BatchNorm2d) and isinstance(layer, nn.Conv2d | nn.ConvTranspose2d):
+            layers[i] = fuse_conv_bn_eval(layer, norm, isinstance(layer, nn.ConvTranspose2d))
+            layers[i + 1] = nn.Identity()
+        elif isinstance(norm, nn.BatchNorm1d) and isinstance(layer, nn.Linear):
+            layers[i] = fuse_linear_bn_eval(layer, norm)
+            layers[i + 1] = nn.Identity()
