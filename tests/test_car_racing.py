@@ -1,0 +1,231 @@
+"""The fast environment against gymnasium's CarRacing, step by step."""
+
+import resource
+from typing import Any
+
+import gymnasium
+import numpy as np
+import pytest
+from drivers import Driver, lap, leave, spin, wander
+from gymnasium.envs.box2d.car_racing import CarRacing
+from gymnasium.utils.env_checker import check_env
+
+from wm import track
+from wm.car_racing import TELEMETRY, make, preprocess, telemetry
+
+HALF_ROAD = 40 / 6
+DRIVERS: list[Driver] = [lap, spin, leave, wander]
+
+
+class SparseCarRacing(CarRacing):
+    """gymnasium's environment, drawing only when `drawing` is set."""
+
+    drawing = False
+
+    def _render(self, mode: str) -> Any:
+        return super()._render(mode) if self.drawing else None
+
+
+def car_state(env: Any) -> list[float]:
+    car = env.unwrapped.car
+    state = []
+    for body in (car.hull, *car.wheels):
+        state += [*body.position, body.angle, *body.linearVelocity, body.angularVelocity]
+    for wheel in car.wheels:
+        state += [wheel.omega, wheel.phase, wheel.gas, wheel.brake, wheel.steer, wheel.joint.angle]
+    return state
+
+
+def test_preprocess_is_an_area_resize_of_the_rows_above_the_indicators() -> None:
+    observation = np.random.default_rng(0).integers(0, 256, (96, 96, 3), dtype=np.uint8)
+    fine = observation[:84].astype(np.float64).repeat(16, axis=0).repeat(2, axis=1)
+    exact = fine.reshape(64, 21, 64, 3, 3).mean(axis=(1, 3))
+    frame = preprocess(observation)
+    assert frame.shape == (64, 64, 3) and frame.dtype == np.uint8
+    assert np.abs(frame - exact).max() <= 0.501
+
+
+def test_official_is_gymnasium_s_environment_with_frames() -> None:
+    ours, theirs = make("official"), gymnasium.make("CarRacing-v3")
+    assert ours.spec is not None and ours.spec.id == "CarRacing-v3"
+    assert type(ours.unwrapped) is CarRacing
+    assert ours.spec.max_episode_steps == 1000
+    frame, _ = ours.reset(seed=3)
+    observation, _ = theirs.reset(seed=3)
+    assert np.array_equal(frame, preprocess(observation))
+    action = np.array([0.3, 0.5, 0.0], np.float32)
+    frame, reward, *_ = ours.step(action)
+    observation, expected, *_ = theirs.step(action)
+    assert np.array_equal(frame, preprocess(observation)) and reward == expected
+
+
+def test_the_indicators_do_not_reach_into_a_frame() -> None:
+    env = SparseCarRacing()
+    env.drawing = True
+    env.reset(seed=0)
+    with_bar = env._render("state_pixels")
+    env._render_indicators = lambda width, height: None  # type: ignore[method-assign]
+    without = env._render("state_pixels")
+    assert not np.array_equal(with_bar, without)
+    # the score's digits and the bar begin below row 84, but for the smoothing of row 83
+    assert np.array_equal(with_bar[:83], without[:83])
+
+
+def test_physics_rewards_and_ends_are_bit_identical() -> None:
+    fast, official = make("fast"), SparseCarRacing()
+    laps = exits = 0
+    off_track = spun = braked = False
+    for seed in range(24):
+        drive = DRIVERS[seed % 4]
+        rng = np.random.default_rng(seed)
+        fast.reset(seed=seed)
+        official.reset(seed=seed)
+        assert fast.unwrapped.track == official.track
+        for step in range(1500):
+            measured = telemetry(fast)
+            off_track |= abs(measured[3]) > HALF_ROAD + 5
+            spun |= abs(measured[4]) > 3.0
+            action = drive(step, measured, rng)
+            braked |= action[2] > 0.9 and measured[0] > 20
+            _, reward, *end, info = fast.step(action)
+            _, expected, *expected_end, expected_info = official.step(action)
+            where = f"{drive.__name__}, seed {seed}, step {step}"
+            assert (reward, end, info) == (expected, expected_end, expected_info), where
+            assert car_state(fast) == car_state(official), where
+            if any(end):
+                laps += info["lap_finished"]
+                exits += not info["lap_finished"]
+                break
+    assert laps >= 3 and exits >= 3 and off_track and spun and braked
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_pixels_are_nearly_those_of_the_official_path(seed: int) -> None:
+    fast, official = make("fast"), SparseCarRacing()
+    rng = np.random.default_rng(seed)
+    official.drawing = True
+    frame, _ = fast.reset(seed=seed)
+    observation, _ = official.reset(seed=seed)
+    zoom_in, driving = [], []
+    for step in range(600):
+        if official.drawing:
+            difference = np.abs(frame.astype(int) - preprocess(observation)).mean()
+            (zoom_in if step < 50 else driving).append(difference)
+        action = DRIVERS[seed](step, telemetry(fast), rng)
+        official.drawing = step % (2 if step < 50 else 10) == 1
+        frame, _, done, *_ = fast.step(action)
+        observation, *_ = official.step(action)
+        if done:
+            break
+    assert len(zoom_in) == 25 and len(driving) >= 20
+    assert np.mean(driving) <= 0.6
+    assert np.mean(zoom_in) <= 0.8
+    assert max(zoom_in + driving) <= 2.0
+
+
+def play(env: gymnasium.Env, seed: int, steps: int) -> list[Any]:
+    played: list[Any] = [env.reset(seed=seed)[0]]
+    for step in range(steps):
+        frame, reward, done, *_ = env.step(lap(step, telemetry(env), np.random.default_rng(0)))
+        played += [frame, reward]
+        if done:
+            break
+    return played
+
+
+def test_an_episode_does_not_depend_on_those_before() -> None:
+    used = make("fast")
+    for seed in (5, 6):
+        play(used, seed, 200)
+    for expected, got in zip(play(make("fast"), 7, 1000), play(used, 7, 1000), strict=True):
+        assert np.array_equal(expected, got)
+
+
+def test_a_frame_is_the_caller_s_to_keep() -> None:
+    env = make("fast")
+    first, _ = env.reset(seed=1)
+    kept = first.copy()
+    for step in range(5):
+        env.step(lap(step, telemetry(env), np.random.default_rng(0)))
+    assert np.array_equal(first, kept)
+
+
+def test_a_cached_track_and_the_generator_after_it_are_the_same_as_new() -> None:
+    track._cache.clear()
+    official = SparseCarRacing()
+    for seed in range(5):
+        new_rng, cached_rng = np.random.default_rng(seed), np.random.default_rng(seed)
+        new, cached = track.survey(new_rng), track.survey(cached_rng)
+        assert new is cached
+        track._cache.clear()
+        again = track.survey(np.random.default_rng(seed))
+        assert again.tiles == new.tiles and again.polygons == new.polygons
+        for ours, theirs in zip(new.texture.levels, again.texture.levels, strict=True):
+            assert np.array_equal(ours, theirs)
+        official.reset(seed=seed)
+        assert official.track == new.tiles
+        state = official.np_random.bit_generator.state
+        assert new_rng.bit_generator.state == cached_rng.bit_generator.state == state
+    for seed in range(track.CACHED_TRACKS + 3):
+        track.survey(np.random.default_rng(seed))
+    assert len(track._cache) == track.CACHED_TRACKS
+
+
+def test_resets_do_not_leak() -> None:
+    env = make("fast")
+    def resets(count: int) -> int:
+        for i in range(count):
+            env.reset(seed=i % 3)
+            env.step(np.array([0, 1, 0], np.float32))
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    before = resets(50)
+    assert resets(500) - before < 4000  # KB; one world leaked a reset would be 50 times that
+
+
+def test_telemetry_is_the_same_for_both_renderers() -> None:
+    fast, official = make("fast"), make("official")
+    fast.reset(seed=2)
+    official.reset(seed=2)
+    for step in range(20):
+        assert np.array_equal(telemetry(fast), telemetry(official))
+        action = wander(step, telemetry(fast), np.random.default_rng(step))
+        fast.step(action)
+        official.step(action)
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_telemetry_at_the_start_and_aside(seed: int) -> None:
+    env: Any = make("fast")
+    env.reset(seed=seed)
+    start = dict(zip(TELEMETRY, telemetry(env).tolist(), strict=True))
+    assert telemetry(env).dtype == np.float32
+    for name in ("speed", "angular_velocity", "wheel_angle", "lateral_offset", "heading_error"):
+        assert abs(start[name]) < 0.1, name
+    hull = env.unwrapped.car.hull
+    x, y = hull.position
+    left = np.array([-np.cos(hull.angle), -np.sin(hull.angle)])
+    for aside in (-5.0, -1.0, 1.0, 5.0):
+        hull.position = (x + aside * left[0], y + aside * left[1])
+        offset = telemetry(env)[3]
+        assert offset == pytest.approx(start["lateral_offset"] + aside, abs=0.3)
+    hull.position = (x, y)
+    hull.angle += 0.25  # to the left
+    assert telemetry(env)[4] == pytest.approx(start["heading_error"] + 0.25, abs=1e-4)
+
+
+def test_curvature_ahead_is_the_track_s_turn() -> None:
+    env: Any = make("fast")
+    env.reset(seed=0)
+    tiles = env.unwrapped.track
+    hull = env.unwrapped.car.hull
+    for i in range(0, len(tiles) - 10, 7):
+        hull.position = tiles[i][2:4]
+        turn = [(tiles[i + j + 1][1] - tiles[i + j][1]) for j in range(6)]
+        turn = [(t + np.pi) % (2 * np.pi) - np.pi for t in turn]
+        # 20 units are five and five sevenths tiles of 3.5
+        expected = (sum(turn[:5]) + turn[5] * 5 / 7) / 20.0
+        assert telemetry(env)[5] == pytest.approx(expected, abs=5e-3)
+
+
+def test_gymnasium_s_own_checks_pass() -> None:
+    check_env(make("fast"), skip_render_check=True)
