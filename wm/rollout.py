@@ -156,7 +156,7 @@ def rollout(
     With `telemetry` (environment to float32 (K,)) every outcome carries its `Episode`.
     Raises UserError if an environment raises, and if an action is not finite.
     """
-    runs = [_Run(env, seed, telemetry) for env, seed in zip(envs, seeds)]
+    runs = [_Run(env, seed, telemetry) for env, seed in zip(envs, seeds, strict=False)]
     assert len(runs) == len(seeds), f"{len(envs)} environments for {len(seeds)} seeds"
     policy.begin(len(runs))
     frames = np.stack([run.reset() for run in runs])  # (n, 64, 64, 3): those of the live episodes

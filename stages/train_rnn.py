@@ -1,0 +1,80 @@
+"""Train the MDN-RNN on the latents: models/rnn, its metrics, curve and open-loop picture."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import torch
+from pydantic import Field
+
+from wm import artifacts, compute, episodes, figures, latents, memory, params, seeding, training
+from wm import vision as eyes
+from wm.latents import LatentDataset, training_batch
+from wm.mdnrnn import MDNRNN, Batch, MdnRnnConfig, MdnRnnLearner
+from wm.perf import measure
+from wm.scratch import Checkpoint
+from wm.stage import main
+
+EPISODES, LATENTS, MODEL = Path("data/episodes"), Path("data/latents"), Path("models/rnn")
+STRIP = 6  # frames of the picture
+
+
+class TrainRnn(MdnRnnConfig):
+    steps: int = Field(ge=1)
+    batch_size: int = Field(ge=1)
+    sequence_length: int = Field(ge=1)
+    learning_rate: float = Field(gt=0)
+    clip: float = Field(gt=0)
+    """Of each value of the gradient."""
+    validate_every: int = Field(ge=1)
+    validation_batches: int = Field(ge=1)
+
+
+def run() -> None:
+    shared, train = params.load("train_rnn", TrainRnn)
+    device = compute.prepare(shared, shared.threads)
+    seen = Path("models") / shared.vision
+    key = shared.model_dump(include={"seed", "threads"}) | {"dtype": str(device.dtype)}
+    with (
+        Checkpoint("train_rnn", key | train.model_dump(), [EPISODES, LATENTS, seen]) as checkpoint,
+        measure("train_rnn", checkpoint) as meter,
+    ):
+        sides = episodes.split(episodes.ids_in(LATENTS))
+        known, apart = ([latents.read(LATENTS, id_) for id_ in ids] for ids in sides)
+        dataset, held_out = (LatentDataset(side, train.sequence_length) for side in (known, apart))
+        config = MdnRnnConfig(hidden_size=train.hidden_size, mixtures=train.mixtures)
+        torch.manual_seed(seeding.integer(shared.seed, "train_rnn weights"))
+        model = MDNRNN(known[0].mu.shape[1], config).to(device.device)
+        learner = MdnRnnLearner(model, train.learning_rate, train.clip, device.autocast())
+
+        def batch(step: int) -> Batch:
+            return training_batch(dataset, train.batch_size, shared.seed, step, device.device)
+
+        def validate() -> dict[str, float]:
+            size = train.batch_size * train.validation_batches
+            chosen = np.linspace(0, len(held_out) - 1, size).round().astype(np.int64)
+            parts = np.split(chosen, train.validation_batches)
+            return learner.validate(held_out.windows(part, device.device) for part in parts)
+
+        rows = training.train(
+            learner, batch, validate, steps=train.steps, validate_every=train.validate_every,
+            seed=shared.seed, checkpoint=checkpoint, title="train_rnn",
+        )  # fmt: skip
+        meter.count("frames", train.steps * train.batch_size * train.sequence_length)
+        files = [episodes.EpisodeFile(EPISODES / episodes.file_name(id_)) for id_ in sides[1]]
+        metrics, real, dreamed = memory.open_loop(model, eyes.load(seen, device), files, apart)
+        metrics = memory.likelihood(model, known, apart) | metrics
+        with artifacts.publish(MODEL) as directory:
+            memory.save(directory, model, config)
+        artifacts.write_json("metrics/train_rnn.json", metrics)
+        artifacts.write_csv("plots/train_rnn.csv", rows)
+        steps = np.linspace(1, len(dreamed), STRIP).round().astype(int)
+        figures.open_loop_strip(
+            "plots/train_rnn_open_loop.png", real[steps], dreamed[steps - 1], steps.tolist()
+        )
+        checkpoint.clear()
+
+
+if __name__ == "__main__":
+    main(run)

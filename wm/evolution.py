@@ -1,0 +1,144 @@
+"""CMA-ES with checkpoints: ask, evaluate, tell (Hansen 2016, arXiv:1604.00772, through pycma).
+
+What pycma draws comes from a generator of its own, and the state that is saved is the list of
+fitness arrays: telling them to a fresh CMA-ES again leads to the same state, bit for bit, without a
+pickle.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from wm import seeding
+from wm.errors import UserError
+from wm.progress import Progress
+from wm.scratch import Checkpoint
+
+with warnings.catch_warnings():
+    warnings.simplefilter("ignore")  # pycma warns of optional plotting
+    import cma
+
+
+@dataclass
+class _State:
+    """All that a run's outcome depends on besides its parameters."""
+
+    fitness: list[list[float]] = field(default_factory=list)
+    validations: dict[int, float] = field(default_factory=dict)
+    """Mean return of the distribution's mean after so many generations."""
+
+
+def evolve(
+    evaluate: Callable[[int, np.ndarray], np.ndarray],
+    validate: Callable[[np.ndarray], float],
+    *,
+    start: np.ndarray,
+    sigma: float,
+    population: int,
+    generations: int,
+    validate_every: int,
+    weight_decay: float,
+    seed: int,
+    checkpoint: Checkpoint,
+    title: str,
+) -> tuple[np.ndarray, list[dict[str, float]]]:
+    """Maximises a fitness and returns (best validated mean, float64 (D,), curve rows).
+
+    evaluate(generation, solutions (P, D)) gives the fitness (P,) of each; validate(mean (D,)) that
+    of the distribution's mean on what does not change, every `validate_every` generations and
+    after the last: the mean that scored highest is returned (the earliest of equals).
+    `weight_decay` times the mean square of a solution is taken off its fitness (the paper's code).
+
+    A row of the curve holds the generation, counted from 1, the fitness' best, mean and std (before
+    weight decay), the step size, and the latest validation.
+    Raises UserError when a fitness is not finite.
+    """
+    state = _State()
+    if (saved := checkpoint.load()) is not None:
+        validations = {int(key): value for key, value in saved["validations"].items()}
+        state = _State(saved["fitness"], validations)
+    strategy = _strategy(start, sigma, population, seed)
+    best, best_value = start, -np.inf
+    rows: list[dict[str, float]] = []
+    resumed = len(state.fitness)
+    with Progress(title, generations, "generations", done=resumed) as progress:
+        for generation in range(generations):
+            solutions = np.array(strategy.ask())
+            if generation == len(state.fitness):
+                fitness = evaluate(generation, solutions)
+                _check(fitness, population, title, generation)
+                state.fitness.append(fitness.tolist())
+            fitness = np.array(state.fitness[generation])
+            penalty = weight_decay * np.square(solutions).mean(axis=1)
+            strategy.tell(list(solutions), list(penalty - fitness))
+            number = generation + 1
+            if number % validate_every == 0 or number == generations:
+                mean = np.array(strategy.mean)
+                if number not in state.validations:
+                    state.validations[number] = float(validate(mean))
+                    _check(np.array([state.validations[number]]), 1, title, generation)
+                if state.validations[number] > best_value:
+                    best, best_value = mean, state.validations[number]
+            rows.append(_row(number, fitness, float(strategy.sigma), state.validations))
+            if generation >= resumed:
+                checkpoint.save({"fitness": state.fitness, "validations": state.validations})
+                progress.advance(**{key: rows[-1][key] for key in ("best", "mean", "validation")})
+    return best, rows
+
+
+def summary(rows: list[dict[str, float]]) -> dict[str, float]:
+    """The curve in few numbers: the best validation, and the last generation."""
+    last = rows[-1]
+    return {
+        "validation_best": max(row["validation"] for row in rows),
+        "validation_last": last["validation"],
+        "generations": last["generation"],
+        "fitness_best": last["best"],
+        "fitness_mean": last["mean"],
+    }
+
+
+def _strategy(start: np.ndarray, sigma: float, population: int, seed: int) -> Any:
+    generator = seeding.generator(seed, "evolution")
+    options = {
+        "popsize": population,
+        "randn": lambda *shape: generator.standard_normal(shape),
+        # pycma would seed NumPy's global generator; any seed serves, as randn is ours, but 0 and
+        # None mean the clock
+        "seed": 1,
+        "verbose": -9,
+    }
+    # the global generator, which others may rely on, is left as it was
+    before = np.random.get_state()
+    try:
+        return cma.CMAEvolutionStrategy(start, sigma, options)
+    finally:
+        np.random.set_state(before)
+
+
+def _check(fitness: np.ndarray, population: int, title: str, generation: int) -> None:
+    assert fitness.shape == (population,), f"{fitness.shape} fitness for {population} solutions"
+    if not np.isfinite(fitness).all():
+        raise UserError(
+            f"{title}: a fitness of generation {generation + 1} is not finite; "
+            "the models or the environment's rewards are damaged"
+        )
+
+
+def _row(
+    number: int, fitness: np.ndarray, sigma: float, validations: dict[int, float]
+) -> dict[str, float]:
+    validated = [value for at, value in sorted(validations.items()) if at <= number]
+    return {
+        "generation": number,
+        "best": float(fitness.max()),
+        "mean": float(fitness.mean()),
+        "std": float(fitness.std()),
+        "sigma": sigma,
+        "validation": validated[-1] if validated else float(fitness.mean()),
+    }

@@ -1,0 +1,120 @@
+"""Encoded episodes, and the windows of them that the memory learns from.
+
+A file per episode: mu and logvar float32 (T + 1, Z), actions float32 (T, 3), rewards float32 (T,)
+and terminated, uint8 (1,). At 32 latents, 10,000 episodes of 1,000 steps are 2.7 GB: a data set
+is held in memory.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from wm import artifacts, seeding
+from wm.episodes import file_name
+from wm.errors import UserError
+from wm.mdnrnn import Batch
+
+
+@dataclass(frozen=True)
+class LatentEpisode:
+    """An episode as the vision model saw it; arrays as in the file."""
+
+    mu: np.ndarray
+    logvar: np.ndarray
+    actions: np.ndarray
+    rewards: np.ndarray
+    terminated: bool
+
+
+def write(directory: Path | str, episode_id: int, latents: LatentEpisode) -> None:
+    """Writes an episode's file into `directory`."""
+    tensors = {
+        "mu": latents.mu.astype(np.float32),
+        "logvar": latents.logvar.astype(np.float32),
+        "actions": latents.actions.astype(np.float32),
+        "rewards": latents.rewards.astype(np.float32),
+        "terminated": np.array([latents.terminated], np.uint8),
+    }
+    artifacts.save_tensors(Path(directory) / file_name(episode_id), tensors)
+
+
+def read(directory: Path | str, episode_id: int) -> LatentEpisode:
+    """Reads one; UserError when it is missing or damaged."""
+    path = Path(directory) / file_name(episode_id)
+    tensors = artifacts.load_tensors(path)
+    try:
+        latents = LatentEpisode(
+            tensors["mu"],
+            tensors["logvar"],
+            tensors["actions"],
+            tensors["rewards"],
+            bool(tensors["terminated"][0]),
+        )
+    except KeyError as error:
+        raise UserError(f"{path}: has no {error}; run the encode stage again") from None
+    if len(latents.mu) != len(latents.actions) + 1:
+        raise UserError(f"{path}: frames and actions do not match; run the encode stage again")
+    return latents
+
+
+class LatentDataset:
+    """Windows of `sequence_length` steps at random places of random episodes, all in memory.
+
+    Every window that fits into its episode is equally likely; an episode that is shorter is one
+    window, its missing steps masked.
+    """
+
+    def __init__(self, episodes: Sequence[LatentEpisode], sequence_length: int) -> None:
+        self._length = sequence_length
+        steps = np.array([len(episode.actions) for episode in episodes])
+        self._last = np.repeat(np.cumsum(steps + 1) - 1, steps + 1)  # the last frame of each's own
+        starts = np.cumsum([0, *(steps + 1)[:-1]])
+        windows = np.maximum(steps - sequence_length, 0) + 1
+        self._windows = np.concatenate(
+            [start + np.arange(count) for start, count in zip(starts, windows, strict=True)]
+        )
+        self._mu = torch.from_numpy(np.concatenate([episode.mu for episode in episodes]))
+        self._logvar = torch.from_numpy(np.concatenate([episode.logvar for episode in episodes]))
+        # a frame's row holds the action taken there; the last frame of an episode has none
+        rows = len(self._mu)
+        self._action = torch.zeros(rows, 3)
+        self._reward, self._done = torch.zeros(rows), torch.zeros(rows)
+        for start, count, episode in zip(starts, steps, episodes, strict=True):
+            self._action[start : start + count] = torch.from_numpy(episode.actions)
+            self._reward[start : start + count] = torch.from_numpy(episode.rewards)
+            self._done[start + count - 1] = float(episode.terminated)
+
+    def __len__(self) -> int:
+        """Number of different windows."""
+        return len(self._windows)
+
+    def windows(self, index: np.ndarray, device: torch.device | None = None) -> Batch:
+        """The windows at `index`, int (B,), each in [0, len)."""
+        start = self._windows[index]
+        frames = start[:, None] + np.arange(self._length + 1)
+        last = self._last[start][:, None]
+        exists = torch.from_numpy(frames[:, :-1] < last)
+        at = torch.from_numpy(np.minimum(frames, last))
+        steps = at[:, :-1]
+        batch = Batch(
+            mu=self._mu[at],
+            logvar=self._logvar[at],
+            action=self._action[steps],
+            reward=self._reward[steps],
+            done=self._done[steps],
+            mask=exists.float(),
+        )
+        return Batch(*(tensor.to(device) for tensor in batch))
+
+
+def training_batch(
+    dataset: LatentDataset, size: int, seed: int, step: int, device: torch.device
+) -> Batch:
+    """The batch of a training step: a pure function of (seed, step)."""
+    generator = seeding.generator(seed, "batch", step)
+    return dataset.windows(generator.integers(len(dataset), size=size), device)
