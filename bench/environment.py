@@ -13,12 +13,13 @@ import statistics
 import time
 
 import cv2
+import gymnasium
 import numpy as np
 
 from wm.car_racing import make
 
 
-def steps_per_second(env, seeds: range, steps: int) -> float:
+def steps_per_second(env: gymnasium.Env, seeds: range, steps: int) -> float:
     """Drives an episode a seed, gently swerving, of at most `steps` steps."""
     taken, start = 0, time.perf_counter()
     for seed in seeds:
@@ -43,7 +44,11 @@ def main() -> None:
         os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
     official, fast = make("official"), make("fast")
     steps_per_second(fast, range(1), 100)  # the first use draws the car and the grass
-    rates: dict[str, list[float]] = {"official": [], "fast, new tracks": [], "fast, seen tracks": []}
+    rates: dict[str, list[float]] = {
+        "official": [],
+        "fast, new tracks": [],
+        "fast, seen tracks": [],
+    }
     for repeat in range(arguments.repeats):
         first = 1000 + repeat * arguments.episodes
         seeds = range(first, first + arguments.episodes)
@@ -54,9 +59,8 @@ def main() -> None:
     print(f"{'environment':<20}{'steps/s':>10}{'least':>10}{'most':>10}{'ratio':>8}")
     for name, values in rates.items():
         median = statistics.median(values)
-        print(
-            f"{name:<20}{median:>10.0f}{min(values):>10.0f}{max(values):>10.0f}{median / base:>8.1f}"
-        )
+        least, most = min(values), max(values)
+        print(f"{name:<20}{median:>10.0f}{least:>10.0f}{most:>10.0f}{median / base:>8.1f}")
 
 
 if __name__ == "__main__":

@@ -30,7 +30,6 @@ class FastCar(Car):
         super().__init__(world, angle, x, y)
         for wheel in self.wheels:
             wheel.road_tiles = 0  # tiles under the wheel
-            wheel.fixtures[0].userData = wheel
 
     def control(self, steer: float, gas: float, brake: float) -> None:
         gas = min(max(gas, 0.0), 1.0)
@@ -81,17 +80,21 @@ class TileListener(contactListener):
         self._new = [True] * tiles
         self._reached = reached
 
-    def BeginContact(self, contact: Any) -> None:
-        tile, wheel = contact.fixtureA.userData, contact.fixtureB.userData
-        if type(wheel) is int:
-            tile, wheel = wheel, tile
+    def BeginContact(self, contact: Any) -> None:  # noqa: N802
+        tile, wheel = self._parties(contact)
         wheel.road_tiles += 1
         if self._new[tile]:
             self._new[tile] = False
             self._reached(tile)
 
-    def EndContact(self, contact: Any) -> None:
-        wheel = contact.fixtureB.userData
-        if type(wheel) is int:
-            wheel = contact.fixtureA.userData
+    def EndContact(self, contact: Any) -> None:  # noqa: N802
+        _, wheel = self._parties(contact)
         wheel.road_tiles -= 1
+
+    @staticmethod
+    def _parties(contact: Any) -> tuple[int, Any]:
+        one, other = contact.fixtureA, contact.fixtureB
+        tile = one.userData
+        if tile is None:
+            return other.userData, one.body.userData
+        return tile, other.body.userData

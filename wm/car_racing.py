@@ -19,9 +19,10 @@ from gymnasium.envs.box2d.car_racing import (
     CarRacing,
 )
 
-from wm import car_sprite, track_texture
+from wm import car_sprite
 from wm.car_physics import FastCar, TileListener
 from wm.track import CentreLine, Track, survey, wrap
+from wm.track_texture import LEVELS, TEXELS, grass
 
 FRAME = (64, 64, 3)
 VISIBLE_ROWS = 84  # of the observation's 96; below them are the indicators
@@ -37,6 +38,9 @@ AHEAD = 20.0  # units of road over which the curvature ahead is averaged: about 
 _SPACE = spaces.Box(0, 255, FRAME, np.uint8)
 _PIXEL_W = WINDOW_W / 64  # of the window, in one pixel of a frame
 _PIXEL_H = WINDOW_H * VISIBLE_ROWS / 96 / 64
+_LEFT = 0.5 * _PIXEL_W - WINDOW_W / 2  # from the hull to the first pixel's centre, in the window
+_UP = WINDOW_H - WINDOW_H / 4 - 0.5 * _PIXEL_H
+_FLAGS = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
 
 
 def make(renderer: Literal["fast", "official"]) -> gymnasium.Env:
@@ -57,7 +61,8 @@ def make(renderer: Literal["fast", "official"]) -> gymnasium.Env:
 def preprocess(observation: np.ndarray) -> np.ndarray:
     """CarRacing's observation, uint8 (96, 96, 3), to a frame, uint8 (64, 64, 3): the indicator bar
     cut off, the rest resized by area."""
-    assert observation.shape == (96, 96, 3) and observation.dtype == np.uint8
+    assert observation.shape == (96, 96, 3), observation.shape
+    assert observation.dtype == np.uint8, observation.dtype
     return cv2.resize(observation[:VISIBLE_ROWS], FRAME[:2], interpolation=cv2.INTER_AREA)
 
 
@@ -67,10 +72,10 @@ _centre_lines: WeakKeyDictionary[gymnasium.Env, tuple[Any, CentreLine]] = WeakKe
 def telemetry(env: gymnasium.Env) -> np.ndarray:
     """The state behind the present frame, float32 (6,) in TELEMETRY's order, for either renderer.
 
-    Speed in units/s, angular velocity in rad/s, the front wheels' angle in rad, the offset from the
-    track's centre line in units (the road is 6.7 to either side), the heading against the track's
-    direction in rad, and the track's mean curvature over the next 20 units in rad a unit. All angles,
-    the offset and the curvature are positive to the left.
+    Speed in units/s, angular velocity in rad/s, the front wheels' angle in rad, the offset from
+    the track's centre line in units (the road is 6.7 to either side), the heading against the
+    track's direction in rad, and the track's mean curvature over the next 20 units in rad a unit.
+    All angles, the offset and the curvature are positive to the left.
     """
     car_racing: Any = env.unwrapped
     track, line = _centre_lines.get(car_racing, (None, None))
@@ -79,7 +84,7 @@ def telemetry(env: gymnasium.Env) -> np.ndarray:
         _centre_lines[car_racing] = (car_racing.track, line)
     hull, wheel = car_racing.car.hull, car_racing.car.wheels[0]
     velocity = hull.linearVelocity
-    offset, direction, curvature = line.locate(*hull.position, AHEAD)
+    offset, direction, curvature = line.locate(hull.position.x, hull.position.y, AHEAD)
     return np.array(
         [
             math.hypot(velocity.x, velocity.y),
@@ -96,10 +101,11 @@ def telemetry(env: gymnasium.Env) -> np.ndarray:
 class FastCarRacing(CarRacing):
     """CarRacing-v3 with frames as observations; see `make`."""
 
-    metadata = {"render_modes": [], "render_fps": FPS}
+    car: Any  # a FastCar from the first reset on
 
     def __init__(self) -> None:
         super().__init__()
+        self.metadata = {"render_modes": [], "render_fps": FPS}
         self.observation_space = _SPACE
         self._track: Track
         self._canvas = np.empty((64, 64, 4), np.uint8)
@@ -115,6 +121,8 @@ class FastCarRacing(CarRacing):
         self.tile_visited_count = 0
         self.t = 0.0
         self.new_lap = False
+        if self.car is not None:
+            self.car.destroy()  # or its wheels, which refer to themselves, would leak
         # A world of its own for each episode: nothing can depend on the episodes before
         self.contactListener_keepref = TileListener(len(self.track), self._reached)
         self.world = b2World((0, 0), contactListener=self.contactListener_keepref)
@@ -125,7 +133,9 @@ class FastCarRacing(CarRacing):
         self._simulate()
         return self._draw(), {}
 
-    def step(self, action: np.ndarray) -> tuple[np.ndarray, float, bool, bool, dict[str, Any]]:
+    def step(  # type: ignore[override]
+        self, action: np.ndarray
+    ) -> tuple[np.ndarray, float, bool, bool, dict[str, Any]]:
         """One step of 1/50 s. `terminated` with info["lap_finished"] telling which of the two ends
         it was: the lap, or the edge of the playfield; never truncated."""
         steer, gas, brake = action.tolist()
@@ -159,34 +169,32 @@ class FastCarRacing(CarRacing):
     def _draw(self) -> np.ndarray:
         """The frame, a fresh array."""
         hull = self.car.hull
-        zoom = 0.1 * SCALE * max(1 - self.t, 0) + ZOOM * SCALE * min(self.t, 1)
-        level = 0 if self.t >= 1 else min(round(math.log2(ZOOM * SCALE / zoom)), track_texture.LEVELS - 1)
-        scale = track_texture.TEXELS / zoom / (1 << level)
-        cos, sin = math.cos(hull.angle) * scale, math.sin(hull.angle) * scale
         x, y = hull.position
-        # from a frame's pixel to the window's, turned over top to bottom, to a texel
-        ax, ay = cos * _PIXEL_W, sin * _PIXEL_W
-        bx, by = sin * _PIXEL_H, -cos * _PIXEL_H
-        left, up = 0.5 * _PIXEL_W - WINDOW_W / 2, 0.75 * WINDOW_H - 0.5 * _PIXEL_H
-        texel = track_texture.TEXELS / (1 << level)
-        cx = (x + PLAYFIELD) * texel + cos * left - sin * up - 0.5
-        cy = (y + PLAYFIELD) * texel + sin * left + cos * up - 0.5
-        canvas = self._canvas
+        zoom = 0.1 * SCALE * max(1 - self.t, 0) + ZOOM * SCALE * min(self.t, 1)
+        level = min(max(round(math.log2(ZOOM * SCALE / zoom)), 0), LEVELS - 1)
+        # A frame's pixel (column, row) shows the playfield's texel (ax column + bx row + cx,
+        # ay column + by row + cy): the window is upright on the hull, which is three quarters down
+        texels = TEXELS / (1 << level)
+        cos = math.cos(hull.angle) * texels / zoom
+        sin = math.sin(hull.angle) * texels / zoom
+        ax, ay, bx, by = cos * _PIXEL_W, sin * _PIXEL_W, sin * _PIXEL_H, -cos * _PIXEL_H
+        cx = (x + PLAYFIELD) * texels + cos * _LEFT - sin * _UP - 0.5
+        cy = (y + PLAYFIELD) * texels + sin * _LEFT + cos * _UP - 0.5
+
         road = self._track.texture
         picture = road.levels[level]
-        rx, ry = cx - (road.left >> level), cy - (road.top >> level)
-        to_texel = np.array([[ax, bx, cx], [ay, by, cy]])
-        flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
         height, width = picture.shape[:2]
-        low_x, high_x = rx + 63 * (min(ax, 0) + min(bx, 0)), rx + 63 * (max(ax, 0) + max(bx, 0))
-        low_y, high_y = ry + 63 * (min(ay, 0) + min(by, 0)), ry + 63 * (max(ay, 0) + max(by, 0))
-        if low_x < 0 or low_y < 0 or high_x > width - 1 or high_y > height - 1:
-            field = track_texture.grass().levels[level]
-            cv2.warpAffine(field, to_texel, (64, 64), dst=canvas, flags=flags)
-        to_texel[0, 2], to_texel[1, 2] = rx, ry
-        cv2.warpAffine(
-            picture, to_texel, (64, 64), dst=canvas, flags=flags, borderMode=cv2.BORDER_TRANSPARENT
-        )
+        rx, ry = cx - (road.left >> level), cy - (road.top >> level)
+        middle_x, reach_x = rx + 31.5 * (ax + bx), 31.5 * (abs(ax) + abs(bx))
+        middle_y, reach_y = ry + 31.5 * (ay + by), 31.5 * (abs(ay) + abs(by))
+        view, canvas = np.array([[ax, bx, cx], [ay, by, cy]]), self._canvas
+        if not (
+            reach_x <= middle_x <= width - 1 - reach_x
+            and reach_y <= middle_y <= height - 1 - reach_y
+        ):  # more is seen than the road's rectangle
+            cv2.warpAffine(grass().levels[level], view, (64, 64), canvas, _FLAGS)
+        view[:, 2] = rx, ry
+        cv2.warpAffine(picture, view, (64, 64), canvas, _FLAGS, cv2.BORDER_TRANSPARENT)
         frame = cv2.cvtColor(canvas, cv2.COLOR_RGBA2RGB)
         car_sprite.draw(frame, self.car, zoom)
         return frame

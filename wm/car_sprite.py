@@ -102,4 +102,6 @@ _TO_COLUMNS = (_area(STATE_W, 64) @ _area(WINDOW_W, STATE_W))[COLUMNS]
 _TOP, _BOTTOM = _span(_TO_ROWS)
 _LEFT, _RIGHT = _span(_TO_COLUMNS)
 _KEY = (255, 0, 255)  # no part of the car has this colour
-_ROUND = np.float32([0.0, 0.5]).reshape(2, 1, 1, 1)  # turns the cast to uint8 into rounding
+_ROUND = np.array([0.0, 0.5], np.float32).reshape(
+    2, 1, 1, 1
+)  # turns the cast to uint8 into rounding

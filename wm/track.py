@@ -6,6 +6,7 @@ ones are kept (`survey`). What is kept is never changed by an episode.
 
 import math
 from collections import OrderedDict
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from types import SimpleNamespace
@@ -15,7 +16,7 @@ import numpy as np
 from Box2D.b2 import fixtureDef, polygonShape
 from gymnasium.envs.box2d.car_racing import CarRacing
 
-from wm import track_texture
+from wm.track_texture import Color, Quad, Texture, paint
 
 CACHED_TRACKS = 32  # about 2 MB each
 
@@ -71,13 +72,24 @@ class Track:
     """One track, shared by every episode on it and never written to."""
 
     tiles: list[tuple[float, float, float, float]]  # gymnasium's `env.track`
-    polygons: list[tuple[list[tuple[float, float]], tuple[int, int, int]]]  # painter's order, RGB
+    polygons: list[tuple[Quad, Color]]  # in painter's order
     fixtures: list[fixtureDef]  # a sensor a tile, its index as user data
     start_alpha: float
 
     @cached_property
-    def texture(self) -> track_texture.Texture:
-        return track_texture.paint(self.polygons)
+    def texture(self) -> Texture:
+        return paint(self.polygons)
+
+
+def fixture(corners: list[tuple[float, float]], index: int) -> fixtureDef:
+    """The sensor that stands for tile `index`."""
+    definition, shape = fixtureDef(), polygonShape()
+    shape.vertices = corners
+    definition.shape = shape
+    definition.isSensor = True
+    definition.maskBits = WHEEL_CATEGORY
+    definition.userData = index
+    return definition
 
 
 class _Surveyor(CarRacing):
@@ -91,24 +103,23 @@ class _Surveyor(CarRacing):
     def _note_tile(self, fixtures: Any) -> Any:
         return SimpleNamespace(vertices=fixtures.shape.vertices, fixtures=[SimpleNamespace()])
 
-    def draw_track(self, rng: np.random.Generator) -> Track:
+    road: Any  # what `_note_tile` returned, a tile each
+
+    def generate(self, rng: np.random.Generator) -> Track:
         self.np_random = rng
         while True:  # as gymnasium's reset: some random walks do not close
             self.road_poly: list[Any] = []
             if self._create_track():
                 break
-        fixtures = []
-        for index, tile in enumerate(self.road):
-            shape = polygonShape(vertices=tile.vertices)
-            fixtures.append(
-                fixtureDef(shape=shape, isSensor=True, maskBits=WHEEL_CATEGORY, userData=index)
-            )
-        polygons = [(poly, tuple(int(c) for c in color)) for poly, color in self.road_poly]
+        fixtures = [fixture(tile.vertices, index) for index, tile in enumerate(self.road)]
+        polygons: list[tuple[Quad, Color]] = []
+        for corners, (r, g, b) in self.road_poly:
+            polygons.append((corners, (int(r), int(g), int(b))))
         return Track(self.track, polygons, fixtures, self.start_alpha)
 
 
 _surveyor: _Surveyor | None = None
-_cache: OrderedDict[tuple[int, int], tuple[Track, dict[str, Any]]] = OrderedDict()
+_cache: OrderedDict[tuple[int, int], tuple[Track, Mapping[str, Any]]] = OrderedDict()
 
 
 def survey(rng: np.random.Generator) -> Track:
@@ -123,7 +134,7 @@ def survey(rng: np.random.Generator) -> Track:
         return track
     if _surveyor is None:
         _surveyor = _Surveyor()
-    track = _surveyor.draw_track(rng)
+    track = _surveyor.generate(rng)
     _cache[key] = (track, rng.bit_generator.state)
     if len(_cache) > CACHED_TRACKS:
         _cache.popitem(last=False)

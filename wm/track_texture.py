@@ -1,73 +1,110 @@
 """The ground of CarRacing as pictures in world coordinates, so that a frame is an affine warp.
 
-Colours are the ones that reach the observation: pygame's smoothscale takes 2 off every level (a grey
-of 102 arrives as 100). Pictures have four channels, the last unused: OpenCV warps four bytes a pixel
-twice as fast as three.
+Colours are the ones that reach the observation: pygame's smoothscale takes 2 off every level (a
+grey of 102 arrives as 100). Pictures have four channels, the last unused: OpenCV warps four bytes
+a pixel twice as fast as three.
 """
 
+from collections import defaultdict
 from dataclasses import dataclass
 from functools import cache
+from itertools import product
 
 import cv2
 import numpy as np
 from gymnasium.envs.box2d.car_racing import GRASS_DIM, PLAYFIELD
 
-CELL = 32  # texels a side of a grass square: its edges fall between texels on every level but the last
-TEXELS = CELL / GRASS_DIM  # a unit of length, level 0: about as fine as the frame at full zoom
-LEVELS = 5
-FIELD = 2 * PLAYFIELD * TEXELS  # texels a side of the playfield
-SIZE = round(FIELD)
-FINE = 2  # the road is painted this much finer than level 0, then averaged
+Color = tuple[int, int, int]
+Quad = list[tuple[float, float]]  # left, right, right, left in world units, for tiles and kerbs
+
+CELL = 24  # texels a side of a grass square; found by trying, as the least pixel difference
+TEXELS = CELL / GRASS_DIM  # a unit of length on level 0
+SIZE = 40 * CELL  # texels a side of the playfield
+LEVELS = 5  # the last for the first frame, which shows the whole playfield
+FINE = 4  # the road is painted this much finer than level 0, then averaged
+BLOCK = 32  # texels a side painted at a time: most of the playfield has no road, and is left alone
+ALIGN = 2 << (LEVELS - 1)  # texels to which a rectangle is rounded out, so that levels are whole
 SHIFT = 8  # fractional bits of OpenCV's polygon vertices
+# OpenCV fills the pixels that an edge runs through, half a fine texel beyond it on average; so does
+# pygame, by half of the window's pixels (16.2 a unit). What is left between the two, in units:
+OVERDRAWN = 0.5 / (TEXELS * FINE) - 0.5 / 16.2
 DARKENING = 2
-GRASS, PATCH = (102, 204, 102), (102, 230, 102)
 
 
 @dataclass(frozen=True)
 class Texture:
-    """A mip pyramid of one rectangle of the playfield."""
+    """A mip pyramid of a rectangle of the playfield."""
 
     left: int  # of the rectangle, in texels of level 0 from the playfield's corner
     top: int
     levels: tuple[np.ndarray, ...]  # uint8 (H >> level, W >> level, 4)
 
 
-def _pyramid(picture: np.ndarray, left: int, top: int) -> Texture:
-    levels = [picture]
-    while len(levels) < LEVELS:
-        size = (levels[-1].shape[1] // 2, levels[-1].shape[0] // 2)
-        levels.append(cv2.resize(levels[-1], size, interpolation=cv2.INTER_AREA))
-    return Texture(left, top, tuple(levels))
-
-
-def shade(color: tuple[int, int, int]) -> tuple[int, int, int, int]:
+@cache
+def shade(color: Color) -> tuple[int, int, int, int]:
     """`color` as it reaches the observation."""
     r, g, b = (max(c - DARKENING, 0) for c in color)
     return r, g, b, 0
 
 
+_GRASS = np.array(shade((102, 204, 102)), np.uint8)
+_PATCH = np.array(shade((102, 230, 102)), np.uint8)
+
+
+def _pyramid(picture: np.ndarray, left: int, top: int) -> Texture:
+    levels = [picture]
+    while len(levels) < LEVELS:
+        levels.append(_halve(levels[-1]))
+    return Texture(left, top, tuple(levels))
+
+
+def _halve(picture: np.ndarray) -> np.ndarray:
+    height, width = picture.shape[:2]
+    return cv2.resize(picture, (width // 2, height // 2), interpolation=cv2.INTER_AREA)
+
+
 @cache
 def grass() -> Texture:
     """The whole playfield without a road."""
-    picture = np.empty((SIZE, SIZE, 4), np.uint8)
-    picture[:] = shade(GRASS)
-    rows = picture.reshape(SIZE // CELL, CELL, SIZE // CELL, CELL, 4)
-    rows[::2, :, ::2] = shade(PATCH)
-    return _pyramid(picture, 0, 0)
+    return _pyramid(_checks(SIZE, CELL), 0, 0)
 
 
-def paint(polygons: list[tuple[list[tuple[float, float]], tuple[int, int, int]]]) -> Texture:
-    """The rectangle around `polygons` (world coordinates, painter's order), with them painted on."""
-    corners = np.array([corner for corner, _ in polygons])  # (N, 4, 2)
-    texels = (corners + PLAYFIELD) * TEXELS
-    block = 2 << LEVELS  # so that every level's texels are whole
-    low = np.floor(texels.min(axis=(0, 1)) / block - 0.5).astype(int) * block
-    high = np.ceil(texels.max(axis=(0, 1)) / block + 0.5).astype(int) * block
-    (left, top), (right, bottom) = np.maximum(low, 0), np.minimum(high, SIZE)
-    ground = grass().levels[0][top:bottom, left:right]
-    fine = ground.repeat(FINE, axis=0).repeat(FINE, axis=1)
-    vertices = ((texels - (left, top)) * FINE - 0.5) * (1 << SHIFT)
-    for quad, (_, color) in zip(np.rint(vertices).astype(np.int32), polygons, strict=True):
-        cv2.fillConvexPoly(fine, quad, shade(color), shift=SHIFT)
-    size = (right - left, bottom - top)
-    return _pyramid(cv2.resize(fine, size, interpolation=cv2.INTER_AREA), int(left), int(top))
+@cache
+def _checks(size: int, cell: int) -> np.ndarray:
+    """Grass from a corner of the playfield on, uint8 (size, size, 4), its squares `cell` wide."""
+    lighter = np.arange(size) // cell % 2 == 0
+    return np.where((lighter[:, None] & lighter)[..., None], _PATCH, _GRASS)
+
+
+def paint(polygons: list[tuple[Quad, Color]]) -> Texture:
+    """The rectangle of the playfield that holds `polygons`, with them painted on it in order."""
+    corners = np.array([quad for quad, _ in polygons])  # (N, 4, 2)
+    across = corners[:, [1, 0, 3, 2]] - corners
+    across /= np.linalg.norm(across, axis=2, keepdims=True)
+    texels = (corners + OVERDRAWN * across + PLAYFIELD) * TEXELS
+    low = (np.floor(texels.min(axis=(0, 1)) / ALIGN).astype(int) - 1) * ALIGN
+    high = (np.ceil(texels.max(axis=(0, 1)) / ALIGN).astype(int) + 1) * ALIGN
+    left, top = np.maximum(low, 0).tolist()
+    right, bottom = np.minimum(high, SIZE).tolist()
+    texels -= (left, top)
+    first = np.floor((texels.min(axis=1) - 1) / BLOCK).astype(int)  # (N, 2) columns, rows
+    last = np.floor((texels.max(axis=1) + 1) / BLOCK).astype(int)
+    blocks = defaultdict(list)  # (row, column): the polygons that touch it, in order
+    for i, (column, row, last_column, last_row) in enumerate(np.hstack([first, last]).tolist()):
+        for at in product(range(row, last_row + 1), range(column, last_column + 1)):
+            blocks[at].append(i)
+
+    quads = np.rint((texels * FINE - 0.5) * (1 << SHIFT)).astype(np.int32)
+    colors = [shade(color) for _, color in polygons]
+    side = BLOCK * FINE
+    fine_grass = _checks(2 * CELL * FINE + side, CELL * FINE)
+    picture = grass().levels[0][top:bottom, left:right].copy()
+    for (row, column), touching in blocks.items():
+        y, x = row * BLOCK, column * BLOCK
+        below, beside = (top + y) % (2 * CELL) * FINE, (left + x) % (2 * CELL) * FINE
+        fine = fine_grass[below : below + side, beside : beside + side].copy()
+        corner = np.array([x, y], np.int32) * (FINE << SHIFT)
+        for i in touching:
+            cv2.fillConvexPoly(fine, quads[i] - corner, colors[i], shift=SHIFT)
+        picture[y : y + BLOCK, x : x + BLOCK] = _halve(_halve(fine))
+    return _pyramid(picture, left, top)
