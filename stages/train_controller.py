@@ -27,7 +27,7 @@ class TrainController(ControllerConfig):
     weight_decay: float = Field(ge=0)
     max_steps: int = Field(ge=1)
     patience: int | None = Field(ge=1)
-    """Steps without a new tile that end an episode; null: none do."""
+    """Steps without a new tile that end an episode (null: none do)."""
     shard_candidates: int = Field(ge=1)
     """Candidates that a worker drives in lockstep; part of the result's last bits."""
     validate_every: int = Field(ge=1)
@@ -63,8 +63,7 @@ def run() -> None:
             return fleet.mean_return(vector, seeds, noise, train.episodes * train.shard_candidates)
 
         vector, rows = evolution.evolve(
-            evaluate, validate,
-            start=np.zeros(controller.parameter_count(config, latent_size, hidden_size)),
+            evaluate, validate, start=np.zeros(controller.parameter_count(config, latent_size, hidden_size)),
             sigma=train.sigma, population=train.population, generations=train.generations,
             validate_every=train.validate_every, weight_decay=train.weight_decay,
             seed=shared.seed, checkpoint=checkpoint, title="train_controller",

@@ -12,7 +12,9 @@ import torch
 from wm import mdnrnn
 from wm.agent import policy_features
 from wm.controller import ControllerConfig, Controllers
+from wm.episodes import Episode
 from wm.mdnrnn import MDNRNN, State
+from wm.vision import Vision
 
 
 class Dream:
@@ -42,6 +44,37 @@ class Dream:
         self._z = drawn[:, 0]
         return self._z, prediction.reward[:, 0], torch.sigmoid(prediction.done_logit[:, 0])
 
+ZOOM_STEPS = 50
+"""The camera zooms in for the first second; a dream shown beside an episode starts after it."""
+
+
+def beside(
+    episode: Episode,
+    vision: Vision,
+    memory: MDNRNN,
+    config: ControllerConfig,
+    vector: np.ndarray,
+    temperature: float,
+) -> tuple[np.ndarray, np.ndarray]:
+    """An episode's frames, uint8 (T + 1, 64, 64, 3), and as many of a dream that begins in it.
+
+    The memory sees the episode up to the end of the zoom-in (at most its first half), then the
+    controller drives on in the dream. Until then the dream's side shows reconstructions.
+    """
+    context = min(ZOOM_STEPS, len(episode.actions) // 2)
+    mu = vision.encode(episode.frames[: context + 1])[0]
+    dreamed = imagine(
+        memory,
+        config,
+        vector,
+        mu.cpu().numpy(),
+        episode.actions[:context],
+        len(episode.actions) - context,
+        temperature,
+        torch.Generator().manual_seed(0),
+    )
+    return episode.frames, vision.decode(torch.cat([mu, dreamed.to(mu.device)]))
+
 
 def imagine(
     memory: MDNRNN,
@@ -63,7 +96,7 @@ def imagine(
     with torch.inference_mode():
         state = None
         if len(actions):
-            _, state = memory.sequence(real[:, :-1], torch.from_numpy(actions).to(device)[None])
+            _, state = memory.sequence(real[:, :-1], torch.tensor(actions, device=device)[None])
         dream = Dream(memory, temperature, generator)
         z = dream.reset(real[:, -1], state)
         features = policy_features(config, z, dream.h)

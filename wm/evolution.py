@@ -23,6 +23,8 @@ with warnings.catch_warnings():
     warnings.simplefilter("ignore")  # pycma warns of optional plotting
     import cma
 
+Row = dict[str, float | None]
+
 
 @dataclass
 class _State:
@@ -46,7 +48,7 @@ def evolve(
     seed: int,
     checkpoint: Checkpoint,
     title: str,
-) -> tuple[np.ndarray, list[dict[str, float]]]:
+) -> tuple[np.ndarray, list[Row]]:
     """Maximises a fitness and returns (best validated mean, float64 (D,), curve rows).
 
     evaluate(generation, solutions (P, D)) gives the fitness (P,) of each; validate(mean (D,)) that
@@ -55,7 +57,7 @@ def evolve(
     `weight_decay` times the mean square of a solution is taken off its fitness (the paper's code).
 
     A row of the curve holds the generation, counted from 1, the fitness' best, mean and std (before
-    weight decay), the step size, and the latest validation.
+    weight decay), the step size, and the validation, None where there was none.
     Raises UserError when a fitness is not finite.
     """
     state = _State()
@@ -64,7 +66,7 @@ def evolve(
         state = _State(saved["fitness"], validations)
     strategy = _strategy(start, sigma, population, seed)
     best, best_value = start, -np.inf
-    rows: list[dict[str, float]] = []
+    rows: list[Row] = []
     resumed = len(state.fitness)
     with Progress(title, generations, "generations", done=resumed) as progress:
         for generation in range(generations):
@@ -87,15 +89,16 @@ def evolve(
             rows.append(_row(number, fitness, float(strategy.sigma), state.validations))
             if generation >= resumed:
                 checkpoint.save({"fitness": state.fitness, "validations": state.validations})
-                progress.advance(**{key: rows[-1][key] for key in ("best", "mean", "validation")})
+                shown = {"best": fitness.max(), "mean": fitness.mean(), "validation": best_value}
+                progress.advance(**shown)
     return best, rows
 
 
-def summary(rows: list[dict[str, float]]) -> dict[str, float]:
+def summary(rows: list[Row]) -> Row:
     """The curve in few numbers: the best validation, and the last generation."""
     last = rows[-1]
     return {
-        "validation_best": max(row["validation"] for row in rows),
+        "validation_best": max(value for row in rows if (value := row["validation"]) is not None),
         "validation_last": last["validation"],
         "generations": last["generation"],
         "fitness_best": last["best"],
@@ -132,13 +135,12 @@ def _check(fitness: np.ndarray, population: int, title: str, generation: int) ->
 
 def _row(
     number: int, fitness: np.ndarray, sigma: float, validations: dict[int, float]
-) -> dict[str, float]:
-    validated = [value for at, value in sorted(validations.items()) if at <= number]
+) -> Row:
     return {
         "generation": number,
         "best": float(fitness.max()),
         "mean": float(fitness.mean()),
         "std": float(fitness.std()),
         "sigma": sigma,
-        "validation": validated[-1] if validated else float(fitness.mean()),
+        "validation": validations.get(number),
     }

@@ -85,8 +85,8 @@ class Drift:
         self._noise += kick - self.REVERSION * self._noise
         steer = self._noise[0] + self._pull * road_ahead(frame)
         acceleration = self._noise[1] + self._pace
-        action = np.array([steer, acceleration, -0.5 * acceleration - 0.1], np.float32)
-        return action.clip((-1.0, 0.0, 0.0), 1.0)
+        action = np.array([steer, acceleration, -0.5 * acceleration - 0.1])
+        return action.clip((-1.0, 0.0, 0.0), 1.0).astype(np.float32)
 
 
 def road_ahead(frame: np.ndarray) -> float:

@@ -51,6 +51,11 @@ class Outcome:
     episode: Episode | None
     """The recording, if one was asked for; its id is the index of the episode in the batch."""
 
+    def row(self, episode: int) -> dict[str, float | int | bool]:
+        """The numbers alone, under the name `episode`."""
+        numbers = {name: value for name, value in vars(self).items() if name != "episode"}
+        return {"episode": episode} | {name.rstrip("_"): value for name, value in numbers.items()}
+
 
 class _Run:
     """One episode under way."""
@@ -163,6 +168,7 @@ def rollout(
     live = np.arange(len(runs))
     while len(live):
         actions = policy.act(frames, live)
+        assert actions.dtype == np.float32, "what is recorded must be what was driven"
         if not np.isfinite(actions).all():
             raise UserError("rollout: the policy's actions are not finite; its weights are damaged")
         over = np.zeros(len(live), bool)

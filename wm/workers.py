@@ -6,6 +6,7 @@ A task is a small picklable description; the environments (and the networks) sta
 from __future__ import annotations
 
 import functools
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
@@ -66,14 +67,18 @@ def record(garage: Garage, task: Recording) -> int:
         max_steps=task.max_steps,
         telemetry=car_racing.telemetry,
     )
-    for id_, outcome in zip(task.ids, outcomes, strict=True):
-        assert outcome.episode is not None
-        path = task.directory / episodes.file_name(id_)
-        episodes.save(path, replace(outcome.episode, id=id_))
+    _save(task.directory, task.ids, outcomes)
     return sum(outcome.steps + 1 for outcome in outcomes)
 
 
 fast_garage = functools.partial(Garage, "fast")
+
+
+def _save(directory: Path, ids: Sequence[int], outcomes: Sequence[Outcome]) -> None:
+    for id_, outcome in zip(ids, outcomes, strict=True):
+        assert outcome.episode is not None
+        path = directory / episodes.file_name(id_)
+        episodes.save(path, replace(outcome.episode, id=id_))
 
 
 @dataclass(frozen=True)
@@ -113,7 +118,9 @@ class Drive:
     noise_seed: int
     max_steps: int
     patience: int | None = None
-    record: bool = False
+    record_to: Path | None = None
+    """A folder for the recordings, named from `first_id` on; None records nothing."""
+    first_id: int = 0
 
 
 def drive(cockpit: Cockpit, task: Drive) -> list[Outcome]:
@@ -127,14 +134,18 @@ def drive(cockpit: Cockpit, task: Drive) -> list[Outcome]:
         candidates,
         torch.Generator().manual_seed(task.noise_seed),
     )
-    return rollout(
+    outcomes = rollout(
         cockpit.garage.envs(len(candidates)),
         task.seeds * len(task.vectors),
         agent,
         max_steps=task.max_steps,
         patience=task.patience,
-        telemetry=car_racing.telemetry if task.record else None,
+        telemetry=car_racing.telemetry if task.record_to else None,
     )
+    if task.record_to is None:
+        return outcomes
+    _save(task.record_to, range(task.first_id, task.first_id + len(outcomes)), outcomes)
+    return [replace(outcome, episode=None) for outcome in outcomes]
 
 
 def models(run: Run, config: ControllerConfig, renderer: Renderer) -> Models:
