@@ -108,8 +108,11 @@ def test_physics_rewards_and_ends_are_bit_identical() -> None:
     assert braked
 
 
-@pytest.mark.parametrize("seed", range(4))
-def test_pixels_are_nearly_those_of_the_official_path(seed: int) -> None:
+# track 298 has kerbs of no width
+@pytest.mark.parametrize(
+    ("seed", "drive"), [(0, lap), (1, spin), (2, leave), (3, wander), (298, lap)]
+)
+def test_pixels_are_nearly_those_of_the_official_path(seed: int, drive: Driver) -> None:
     fast, official = make("fast"), SparseCarRacing()
     rng = np.random.default_rng(seed)
     official.drawing = True
@@ -121,7 +124,7 @@ def test_pixels_are_nearly_those_of_the_official_path(seed: int) -> None:
         if official.drawing:
             difference = np.abs(frame.astype(int) - preprocess(observation)).mean()
             (zoom_in if step < 50 else driving).append(difference)
-        action = DRIVERS[seed](step, telemetry(fast), rng)
+        action = drive(step, telemetry(fast), rng)
         official.drawing = step % (2 if step < 50 else 10) == 1
         frame, _, done, *_ = fast.step(action)
         observation, *_ = official.step(action)

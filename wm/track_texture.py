@@ -80,7 +80,8 @@ def paint(polygons: list[tuple[Quad, Color]]) -> Texture:
     """The rectangle of the playfield that holds `polygons`, with them painted on it in order."""
     corners = np.array([quad for quad, _ in polygons])  # (N, 4, 2)
     across = corners[:, [1, 0, 3, 2]] - corners
-    across /= np.linalg.norm(across, axis=2, keepdims=True)
+    # where a bend turns over, gymnasium lays a kerb of no width along the middle of the road
+    across /= np.maximum(np.linalg.norm(across, axis=2, keepdims=True), 1e-9)
     texels = (corners + OVERDRAWN * across + PLAYFIELD) * TEXELS
     low = (np.floor(texels.min(axis=(0, 1)) / ALIGN).astype(int) - 1) * ALIGN
     high = (np.ceil(texels.max(axis=(0, 1)) / ALIGN).astype(int) + 1) * ALIGN
