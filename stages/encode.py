@@ -25,10 +25,11 @@ class Encode(params.Params):
 
 def probe(encoded: dict[int, np.ndarray], telemetry: dict[int, np.ndarray]) -> dict[str, float]:
     """What a linear map reads out of the held-out episodes' mean latents."""
-    sides = []
-    for ids in episodes.split(list(encoded)):
-        sides += [np.concatenate([source[id_] for id_ in ids]) for source in (encoded, telemetry)]
-    return vision_metrics.probe(*sides, names=TELEMETRY)
+    (z_train, y_train), (z_test, y_test) = (
+        [np.concatenate([source[id_] for id_ in ids]) for source in (encoded, telemetry)]
+        for ids in episodes.split(list(encoded))
+    )
+    return vision_metrics.probe(z_train, y_train, z_test, y_test, TELEMETRY)
 
 
 def run() -> None:

@@ -1,4 +1,4 @@
-"""Drive the official environment: metrics/evaluate.json, every return, and a film beside a dream."""
+"""Drive the official environment: metrics/evaluate.json, every return, a film beside a dream."""
 
 from __future__ import annotations
 

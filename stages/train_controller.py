@@ -29,7 +29,7 @@ class TrainController(ControllerConfig):
     patience: int | None = Field(ge=1)
     """Steps without a new tile that end an episode (null: none do)."""
     shard_candidates: int = Field(ge=1)
-    """Candidates that a worker drives in lockstep; part of the result's last bits."""
+    """That a worker drives in lockstep; part of the result's last bits."""
     validate_every: int = Field(ge=1)
     validation_episodes: int = Field(ge=1)
     """Of the distribution's mean, always on the same tracks, none of them evaluate's."""
@@ -41,10 +41,10 @@ def run() -> None:
     where = models(shared, config, "fast")
     latent_size = weights.read_config(where.vision)["latent_size"]
     hidden_size = weights.read_config(where.memory)["hidden_size"] if where.memory else 0
+    size = controller.parameter_count(config, latent_size, hidden_size)
     key = shared.model_dump(include={"seed", "precision"}) | train.model_dump()
-    deps = [where.vision, *([where.memory] if where.memory else [])]
     with (
-        Checkpoint("train_controller", key, deps) as checkpoint,
+        Checkpoint("train_controller", key, where.directories) as checkpoint,
         measure("train_controller", checkpoint) as meter,
         Executor(shared.workers, where.cockpit) as executor,
     ):
@@ -63,7 +63,7 @@ def run() -> None:
             return fleet.mean_return(vector, seeds, noise, train.episodes * train.shard_candidates)
 
         vector, rows = evolution.evolve(
-            evaluate, validate, start=np.zeros(controller.parameter_count(config, latent_size, hidden_size)),
+            evaluate, validate, start=np.zeros(size),
             sigma=train.sigma, population=train.population, generations=train.generations,
             validate_every=train.validate_every, weight_decay=train.weight_decay,
             seed=shared.seed, checkpoint=checkpoint, title="train_controller",

@@ -75,7 +75,9 @@ def test_the_controller_acts_on_h_from_before_z_and_action_are_taken_in() -> Non
 def test_batched_candidates_act_as_they_do_alone(inputs: str) -> None:
     def drive(policy: Agent, count: int) -> list[float]:
         envs = [Counting(3 + i) for i in range(count)]
-        return [o.return_ for o in rollout(envs, [5 + i for i in range(count)], policy, max_steps=9)]
+        return [
+            o.return_ for o in rollout(envs, [5 + i for i in range(count)], policy, max_steps=9)
+        ]
 
     together = agent(6, candidates=3, inputs=inputs)
     sums = []

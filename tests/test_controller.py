@@ -44,7 +44,8 @@ def test_batched_is_one_at_a_time_and_in_range(hidden_units: int) -> None:
     for i in range(6):
         alone = Controllers(vectors[i : i + 1], 5, hidden_units).act(features[i : i + 1])
         torch.testing.assert_close(alone[0], together[i])
-    assert (together.abs() <= 1).all() and (together[:, 1:] >= 0).all()
+    assert (together.abs() <= 1).all()
+    assert (together[:, 1:] >= 0).all()
     assert (together[:, 0] < 0).any()
     kept = Controllers(vectors, 5, hidden_units)
     kept.keep(torch.tensor([1, 4]))
@@ -60,7 +61,8 @@ def test_save_and_load(tmp_path: Path) -> None:
     vector = np.arange(99.0)
     controller.save(tmp_path / "c", config("z"), vector)
     loaded, again = controller.load(tmp_path / "c", 32, 256)
-    assert loaded == config("z") and (again == vector).all()
+    assert loaded == config("z")
+    assert (again == vector).all()
     with pytest.raises(UserError, match=r"\(99,\) parameters where these models need \(51,\)"):
         controller.load(tmp_path / "c", 16, 256)
     with pytest.raises(UserError, match="not found"):

@@ -20,7 +20,8 @@ def test_a_step_is_the_memorys_prediction_and_noise_is_repeatable() -> None:
     results = []
     for seed in (0, 0, 1):
         world = Dream(model, 1.0, torch.Generator().manual_seed(seed))
-        assert world.reset(z) is z and not world.h.any()
+        assert world.reset(z) is z
+        assert not world.h.any()
         results.append(world.step(action))
         torch.testing.assert_close(world.h, state[0])
     drawn = mdnrnn.sample(prediction.mixture, torch.Generator().manual_seed(0))[:, 0]

@@ -29,10 +29,16 @@ def run(
         if generation == kill_at:
             raise KeyboardInterrupt
         evaluated.append(generation)
-        np.random.seed(generation)  # noqa: NPY002  nothing may hang on the global generator
+        np.random.seed(generation)
         return quadratic(generation, solutions)
 
-    arguments = {"sigma": 0.5, "population": 10, "validate_every": 7, "weight_decay": 0.0, "seed": 3}
+    arguments = {
+        "sigma": 0.5,
+        "population": 10,
+        "validate_every": 7,
+        "weight_decay": 0.0,
+        "seed": 3,
+    }
     with Checkpoint("evolution", {"name": name}, []) as checkpoint:
         mean, rows = evolve(
             evaluate,
@@ -74,11 +80,12 @@ def test_killed_and_resumed_is_bitwise_uninterrupted(kill_at: int) -> None:
         run("d", generations=15, kill_at=kill_at)
     resumed, resumed_rows, evaluated = run("d", generations=15)
     assert evaluated == list(range(kill_at, 15))
-    assert (resumed == whole).all() and resumed_rows == whole_rows
+    assert (resumed == whole).all()
+    assert resumed_rows == whole_rows
 
 
 def test_the_seed_is_all_that_chance_hangs_on_and_the_global_generator_is_left_alone() -> None:
-    np.random.seed(5)  # noqa: NPY002
+    np.random.seed(5)
     first = run("e", generations=5)[0]
     assert (first == run("f", generations=5)[0]).all()
     assert (first != run("g", generations=5, seed=4)[0]).any()

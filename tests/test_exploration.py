@@ -23,7 +23,8 @@ def gust(action: np.ndarray) -> str:
 
 def test_gusts_start_with_full_gas_then_hold_a_random_action_for_five_steps() -> None:
     drawn = actions(Gusts(seeding.generator(0, "test")), 5020)
-    assert (drawn[:20] == [0, 1, 0]).all() and not (drawn[20] == [0, 1, 0]).all()
+    assert (drawn[:20] == [0, 1, 0]).all()
+    assert not (drawn[20] == [0, 1, 0]).all()
     held = drawn[20:].reshape(-1, 5, 3)
     assert (held == held[:, :1]).all()
     names = [gust(action) for action in held[:, 0]]
@@ -37,7 +38,8 @@ def test_actions_stay_in_their_ranges_and_drift_is_smooth_and_forward() -> None:
     for index in range(20):
         drawn = actions(Drift(seeding.generator(0, "test", index)), 500)
         assert drawn.dtype == np.float32
-        assert (drawn >= [-1, 0, 0]).all() and (drawn <= 1).all()
+        assert (drawn >= [-1, 0, 0]).all()
+        assert (drawn <= 1).all()
         steer = drawn[:, 0]
         assert np.corrcoef(steer[1:], steer[:-1])[0, 1] > 0.8
         means.append(drawn.mean(axis=0))
@@ -47,7 +49,9 @@ def test_actions_stay_in_their_ranges_and_drift_is_smooth_and_forward() -> None:
 def test_drift_is_drawn_to_the_road() -> None:
     left, right = GRASS.copy(), GRASS.copy()
     left[20:50, 5:20] = right[20:50, 40:55] = (105, 105, 105)
-    assert road_ahead(left) < -0.3 and road_ahead(right) > 0.3 and road_ahead(GRASS) == 0
+    assert road_ahead(left) < -0.3
+    assert road_ahead(right) > 0.3
+    assert road_ahead(GRASS) == 0
     for frame, sign in ((left, -1), (right, 1)):
         steers = [
             actions(Drift(seeding.generator(1, "test", i)), 300, frame)[:, 0].mean()

@@ -52,7 +52,8 @@ def test_alignment_from_the_environment_to_the_batch(tmp_path: Path) -> None:
     assert len(dataset) == (12 - 5 + 1) + (9 - 5 + 1) + 1 + 1
     batch = dataset.windows(np.arange(len(dataset)))
     check(batch)
-    assert batch.mu.shape == (len(dataset), 6, 2) and batch.action.shape == (len(dataset), 5, 3)
+    assert batch.mu.shape == (len(dataset), 6, 2)
+    assert batch.action.shape == (len(dataset), 5, 3)
     # the first episode was cut off, not terminated; the others end with the last step they have
     assert batch.done[:8].sum() == 0
     assert batch.done.nonzero().tolist() == [[12, 4], [13, 2], [14, 4]]
@@ -78,8 +79,11 @@ def test_a_file_of_another_shape_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="not found"):
         latents.read(tmp_path, 0)
     (episode,) = encoded([None], [0], max_steps=4)
-    latents.write(tmp_path, 0, LatentEpisode(episode.mu, episode.logvar, episode.actions[:2],
-                                             episode.rewards, False))
+    latents.write(
+        tmp_path,
+        0,
+        LatentEpisode(episode.mu, episode.logvar, episode.actions[:2], episode.rewards, False),
+    )
     with pytest.raises(UserError, match="do not match"):
         latents.read(tmp_path, 0)
     artifacts.save_tensors(tmp_path / "episode_000000.safetensors", {"mu": episode.mu})

@@ -95,7 +95,9 @@ def world(episodes: int = 12, steps: int = 30) -> list[LatentEpisode]:
 
 def learner(hidden_size: int = 24) -> MdnRnnLearner:
     torch.manual_seed(seeding.integer(0, "weights"))
-    return MdnRnnLearner(MDNRNN(3, MdnRnnConfig(hidden_size=hidden_size, mixtures=2)), 1e-2, 1.0, no_autocast())
+    return MdnRnnLearner(
+        MDNRNN(3, MdnRnnConfig(hidden_size=hidden_size, mixtures=2)), 1e-2, 1.0, no_autocast()
+    )
 
 
 def test_the_heads_learn_the_step_that_they_are_asked_about() -> None:
@@ -119,7 +121,8 @@ def test_the_heads_learn_the_step_that_they_are_asked_about() -> None:
     there = batch.mask.bool()
     assert 0 < batch.done.sum() < len(batch.done)
     probability, done = torch.sigmoid(prediction.done_logit)[there], batch.done[there].bool()
-    assert probability[done].mean() > 0.6 and probability[~done].mean() < 0.1
+    assert probability[done].mean() > 0.6
+    assert probability[~done].mean() < 0.1
     assert (prediction.reward - batch.action[..., 2])[there].abs().mean() < 0.1
 
 
@@ -169,12 +172,12 @@ def train(folder: Path, steps: int, stop_at: int | None = None) -> dict[str, tor
     """Trains in the checkpoint of `folder`, dying at step `stop_at`."""
     dataset, memory = LatentDataset(world(), 8), learner()
 
-    class Died(Exception):
+    class DiedError(Exception):
         pass
 
     def batch(step: int) -> mdnrnn.Batch:
         if step == stop_at:
-            raise Died
+            raise DiedError
         return training_batch(dataset, 4, 0, step, CPU)
 
     def validate() -> dict[str, float]:
@@ -185,10 +188,16 @@ def train(folder: Path, steps: int, stop_at: int | None = None) -> dict[str, tor
     with checkpoint:
         try:
             training.train(
-                memory, batch, validate, steps=steps, validate_every=5, seed=0,
-                checkpoint=checkpoint, title="test",
+                memory,
+                batch,
+                validate,
+                steps=steps,
+                validate_every=5,
+                seed=0,
+                checkpoint=checkpoint,
+                title="test",
             )
-        except Died:
+        except DiedError:
             assert stop_at is not None
     return memory.model.state_dict()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import gymnasium
@@ -62,7 +63,8 @@ def test_frames_actions_rewards_and_telemetry_are_aligned() -> None:
     )
     for outcome, seed, steps in zip(outcomes, [10, 25, 47], [5, 3, 6], strict=True):
         episode = outcome.episode
-        assert episode is not None and outcome.steps == len(episode.actions) == steps
+        assert episode is not None
+        assert outcome.steps == len(episode.actions) == steps
         numbers = episode.frames[:, 0, 0, 0].astype(int)
         assert numbers[0] == seed == outcome.seed
         assert (numbers[1:] == numbers[:-1] + episode.actions[:, 1]).all()
@@ -77,7 +79,8 @@ def test_frames_actions_rewards_and_telemetry_are_aligned() -> None:
 def test_an_ended_episode_leaves_the_batch_and_changes_nothing_for_the_others() -> None:
     policy = Plus()
     together = rollout([Counting(2), Counting(9)], [1, 2], policy, max_steps=9)
-    assert policy.asked[:2] == [[0, 1], [0, 1]] and policy.asked[2:] == [[1]] * 7
+    assert policy.asked[:2] == [[0, 1], [0, 1]]
+    assert policy.asked[2:] == [[1]] * 7
     alone = rollout([Counting(9)], [2], Plus(), max_steps=9)
     assert together[1] == alone[0]
 
@@ -96,16 +99,20 @@ class Tiles(Counting):
 
 def test_patience_ends_the_episode_and_charges_the_steps_left() -> None:
     (outcome,) = rollout([Tiles({3, 7})], [0], Plus(), max_steps=100, patience=10)
-    assert outcome.steps == 17 and outcome.truncated and not outcome.terminated
+    assert outcome.steps == 17
+    assert outcome.truncated
+    assert not outcome.terminated
     assert outcome.return_ == pytest.approx(2 * 5.0 - 0.1 * 100)
     assert outcome.track_fraction == pytest.approx(2 / 200)
     (patient,) = rollout([Tiles({3, 7})], [0], Plus(), max_steps=100)
-    assert patient.steps == 100 and patient.return_ == pytest.approx(outcome.return_)
+    assert patient.steps == 100
+    assert patient.return_ == pytest.approx(outcome.return_)
 
 
 def test_a_tile_in_time_renews_patience() -> None:
     (outcome,) = rollout([Tiles({10, 20, 30})], [0], Plus(), max_steps=35, patience=11)
-    assert outcome.steps == 35 and outcome.return_ == pytest.approx(15 - 3.5)
+    assert outcome.steps == 35
+    assert outcome.return_ == pytest.approx(15 - 3.5)
 
 
 class Broken(Counting):
@@ -114,7 +121,7 @@ class Broken(Counting):
 
 
 def test_an_environment_that_raises_is_one_line_with_its_seed() -> None:
-    with pytest.raises(UserError, match="^environment: track seed 7 failed at step 0: world is l"):
+    with pytest.raises(UserError, match=r"^environment: track seed 7 failed at step 0: world is l"):
         rollout([Broken()], [7], Plus(), max_steps=3)
 
 
@@ -130,5 +137,5 @@ def test_actions_that_are_not_finite_are_refused() -> None:
 def test_step_reward_is_gymnasiums() -> None:
     from gymnasium.envs.box2d import car_racing
 
-    source = open(car_racing.__file__).read()
+    source = Path(car_racing.__file__).read_text()
     assert f"self.reward -= {-module.STEP_REWARD}" in source

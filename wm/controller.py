@@ -7,6 +7,7 @@ Many candidates' vectors act at once, each on its own row of features.
 
 from __future__ import annotations
 
+from itertools import pairwise
 from pathlib import Path
 from typing import Literal
 
@@ -14,9 +15,10 @@ import numpy as np
 import torch
 from pydantic import Field, ValidationError
 
-from wm import artifacts, weights
+from wm import artifacts
 from wm.errors import UserError
 from wm.params import Params
+from wm.weights import CONFIG, WEIGHTS, read_config
 
 ACTIONS = 3
 
@@ -52,7 +54,7 @@ class Controllers:
         sizes = [features, hidden_units, ACTIONS] if hidden_units else [features, ACTIONS]
         self._layers: list[tuple[torch.Tensor, torch.Tensor]] = []
         start = 0
-        for before, after in zip(sizes, sizes[1:], strict=False):
+        for before, after in pairwise(sizes):
             weights = vectors[:, start : start + before * after].reshape(-1, after, before)
             start += before * after
             self._layers.append((weights, vectors[:, start : start + after, None]))
@@ -74,8 +76,8 @@ class Controllers:
 
 def save(directory: Path | str, config: ControllerConfig, vector: np.ndarray) -> None:
     """Writes a controller, float (P,), into the folder `directory`."""
-    artifacts.save_tensors(Path(directory) / weights.WEIGHTS, {"vector": vector})
-    artifacts.write_json(Path(directory) / weights.CONFIG, config.model_dump())
+    artifacts.save_tensors(Path(directory) / WEIGHTS, {"vector": vector})
+    artifacts.write_json(Path(directory) / CONFIG, config.model_dump())
 
 
 def load(
@@ -86,18 +88,18 @@ def load(
     Raises UserError when it is missing, damaged or made for others.
     """
     try:
-        config = ControllerConfig(**weights.read_config(directory))
+        config = ControllerConfig(**read_config(directory))
     except ValidationError as error:
         reason = error.errors()[0]
         raise UserError(
-            f"{directory}/{weights.CONFIG}: {reason['loc'][0]}: {reason['msg']}; "
+            f"{directory}/{CONFIG}: {reason['loc'][0]}: {reason['msg']}; "
             "run the train_controller stage again"
         ) from None
-    vector = artifacts.load_tensors(Path(directory) / weights.WEIGHTS).get("vector", np.empty(0))
+    vector = artifacts.load_tensors(Path(directory) / WEIGHTS).get("vector", np.empty(0))
     expected = parameter_count(config, latent_size, hidden_size)
     if vector.shape != (expected,):
         raise UserError(
-            f"{directory}/{weights.WEIGHTS}: {vector.shape} parameters where these models need "
+            f"{directory}/{WEIGHTS}: {vector.shape} parameters where these models need "
             f"({expected},); run the train_controller stage again"
         )
     return config, vector

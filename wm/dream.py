@@ -44,6 +44,7 @@ class Dream:
         self._z = drawn[:, 0]
         return self._z, prediction.reward[:, 0], torch.sigmoid(prediction.done_logit[:, 0])
 
+
 ZOOM_STEPS = 50
 """The camera zooms in for the first second; a dream shown beside an episode starts after it."""
 

@@ -133,9 +133,7 @@ def _check(fitness: np.ndarray, population: int, title: str, generation: int) ->
         )
 
 
-def _row(
-    number: int, fitness: np.ndarray, sigma: float, validations: dict[int, float]
-) -> Row:
+def _row(number: int, fitness: np.ndarray, sigma: float, validations: dict[int, float]) -> Row:
     return {
         "generation": number,
         "best": float(fitness.max()),

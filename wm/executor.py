@@ -71,7 +71,7 @@ class Executor(Generic[Context]):
                 yield future.result()
         except BrokenProcessPool:
             raise UserError(
-                "a worker process died (killed, or out of memory); run the stage again, it resumes; "
+                "a worker process died (killed, or out of memory); run it again, it resumes; "
                 "fewer 'workers' in params.yaml need less memory"
             ) from None
 

@@ -33,7 +33,7 @@ class LatentEpisode:
 
 def write(directory: Path | str, episode_id: int, latents: LatentEpisode) -> None:
     """Writes an episode's file into `directory`."""
-    tensors = {
+    tensors: dict[str, np.ndarray] = {
         "mu": latents.mu.astype(np.float32),
         "logvar": latents.logvar.astype(np.float32),
         "actions": latents.actions.astype(np.float32),

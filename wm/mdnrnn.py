@@ -89,7 +89,8 @@ class MDNRNN(nn.Module):
         self, z: torch.Tensor, action: torch.Tensor, state: State | None = None
     ) -> tuple[Prediction, State]:
         """Predictions for z (B, T, Z) and action (B, T, 3), and the state after the last step."""
-        assert z.shape[:2] == action.shape[:2] and z.shape[2] == self.latent_size
+        assert z.shape[:2] == action.shape[:2]
+        assert z.shape[2] == self.latent_size
         output, state = self._lstm(z, action, state)
         return self.predict(output), state
 
@@ -118,9 +119,7 @@ def expectation(mixture: Mixture) -> torch.Tensor:
     return (mixture.logpi.exp() * mixture.mean).sum(dim=-1)
 
 
-def sample(
-    mixture: Mixture, generator: torch.Generator, temperature: float = 1.0
-) -> torch.Tensor:
+def sample(mixture: Mixture, generator: torch.Generator, temperature: float = 1.0) -> torch.Tensor:
     """Draws z (B, T, Z). The temperature (> 0) divides the log weights and scales the variance
     (section 4.1)."""
     weights = functional.softmax(mixture.logpi / temperature, dim=-1).flatten(0, -2)

@@ -36,7 +36,9 @@ def load(directory: Path | str, latent_size: int, device: torch.device) -> MDNRN
     saved = weights.read_config(directory)
     path = f"{directory}/{weights.CONFIG}"
     if (size := saved.pop("latent_size", None)) != latent_size:
-        raise UserError(f"{path}: latent_size is {size}, vision's {latent_size}; run train_rnn again")
+        raise UserError(
+            f"{path}: latent_size is {size}, vision's {latent_size}; run train_rnn again"
+        )
     try:
         config = MdnRnnConfig(**saved)
     except ValidationError as error:
@@ -101,9 +103,9 @@ def open_loop(
     device = next(model.parameters()).device
 
     def step(z: np.ndarray, action: np.ndarray, state: Any) -> tuple[np.ndarray, Any]:
-        inputs = (torch.from_numpy(x).to(device)[:, None] for x in (z, action))
+        now, taken = (torch.from_numpy(x).to(device)[:, None] for x in (z, action))
         with torch.inference_mode():
-            prediction, state = model.sequence(*inputs, state)
+            prediction, state = model.sequence(now, taken, state)
         return mdnrnn.expectation(prediction.mixture)[:, 0].cpu().numpy(), state
 
     dreamed = memory_metrics.dream(step, np.stack(mu), np.stack(actions), context)

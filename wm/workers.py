@@ -91,6 +91,11 @@ class Models:
     memory: Path | None
     """None where no controller looks at h."""
 
+    @property
+    def directories(self) -> list[Path]:
+        """What results depend on."""
+        return [self.vision] if self.memory is None else [self.vision, self.memory]
+
     def cockpit(self) -> Cockpit:
         """Builds a worker's context."""
         return Cockpit(self)
@@ -149,7 +154,7 @@ def drive(cockpit: Cockpit, task: Drive) -> list[Outcome]:
 
 
 def models(run: Run, config: ControllerConfig, renderer: Renderer) -> Models:
-    """The pipeline's own: the vision that `run` names, and the memory if the controller needs it."""
+    """The pipeline's own: the vision that `run` names, and the memory if C looks at h."""
     needed = Path("models/rnn") if config.inputs == "zh" else None
     return Models(run, renderer, Path("models") / run.vision, needed)
 
