@@ -18,9 +18,10 @@ from gymnasium.envs.box2d.car_racing import SCALE, STATE_H, STATE_W, WINDOW_H, W
 from wm.track_texture import DARKENING
 
 ROWS, COLUMNS = slice(50, 59), slice(30, 34)  # of a frame: where the car is
-TURNS = 20  # drawings of a front wheel on either side of straight
+# Finer steps than these change a frame by less than a hundredth of a grey level on average
+TURNS = 8  # drawings of a front wheel on either side of straight
 MAX_TURN = 0.42  # rad; the joint stops near 0.4
-PHASES = 64  # drawings of a wheel's white stripe in one revolution
+PHASES = 16  # drawings of a wheel's white stripe in one revolution
 FULL_ZOOM = ZOOM * SCALE
 
 
@@ -36,18 +37,17 @@ def draw(frame: np.ndarray, car: Car, zoom: float) -> None:
             parts = parts + _wheel(index, turn, phase)
         transmittance, color = parts
     patch = frame[ROWS, COLUMNS]
-    patch[:] = patch * transmittance + color
+    patch[:] = patch * transmittance + color + 0.5  # rounded by the cast to uint8
 
 
 @cache
 def _whole(zoom: float) -> np.ndarray:
-    return _parts(_parked().drawlist, zoom) + _ROUND
+    return _parts(_parked().drawlist, zoom)
 
 
 @cache
 def _hull() -> np.ndarray:
-    """Transmittance and colour, float32 (2, 9, 4, 3)."""
-    return _parts([_parked().hull], FULL_ZOOM) + _ROUND
+    return _parts([_parked().hull], FULL_ZOOM)
 
 
 @cache
@@ -58,7 +58,7 @@ def _wheel(index: int, turn: int, phase: int) -> np.ndarray:
     wheel.angle, wheel.phase = turn * (MAX_TURN / TURNS), (phase + 0.5) * (math.tau / PHASES)
     drawn = _parts([wheel, car.hull], FULL_ZOOM)
     wheel.angle, wheel.phase = 0.0, 0.0
-    return drawn - _parts([car.hull], FULL_ZOOM)
+    return drawn - _hull()
 
 
 @cache
@@ -102,6 +102,3 @@ _TO_COLUMNS = (_area(STATE_W, 64) @ _area(WINDOW_W, STATE_W))[COLUMNS]
 _TOP, _BOTTOM = _span(_TO_ROWS)
 _LEFT, _RIGHT = _span(_TO_COLUMNS)
 _KEY = (255, 0, 255)  # no part of the car has this colour
-_ROUND = np.array([0.0, 0.5], np.float32).reshape(
-    2, 1, 1, 1
-)  # turns the cast to uint8 into rounding
