@@ -1,0 +1,66 @@
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+
+ROOT = Path(__file__).parent.parent
+
+# tests run side by side, one a core
+torch.set_num_threads(1)
+
+Command = Callable[..., subprocess.CompletedProcess[str]]
+
+
+@pytest.fixture(scope="session")
+def workspace(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A git repository with a copy of the working tree, at the smoke scale; nothing has run."""
+    directory = tmp_path_factory.mktemp("workspace")
+    listing = subprocess.run(
+        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
+        cwd=ROOT,
+        capture_output=True,
+        check=True,
+        text=True,
+    ).stdout
+    for name in filter(None, listing.split("\0")):
+        if (ROOT / name).is_file() and name != "dvc.lock":
+            (directory / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(ROOT / name, directory / name)
+    params = directory / "params.yaml"
+    lines = ["scale: smoke" if x.startswith("scale:") else x for x in params.read_text().split("\n")]
+    params.write_text("\n".join(lines))
+    return directory
+
+
+@pytest.fixture(scope="session")
+def shell(tmp_path_factory: pytest.TempPathFactory) -> Command:
+    """Runs a command in a folder with this Python first on PATH and a git identity."""
+    config = tmp_path_factory.mktemp("home") / "gitconfig"
+    config.write_text("[user]\n\tname = test\n\temail = test@example.org\n")
+
+    def run(
+        folder: Path, *command: str, check: bool = True, **env: str
+    ) -> subprocess.CompletedProcess[str]:
+        done = subprocess.run(
+            command,
+            cwd=folder,
+            env={
+                **{name: value for name, value in os.environ.items() if name != "DVC_ROOT"},
+                "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
+                "GIT_CONFIG_GLOBAL": str(config),
+                **env,
+            },
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        if check and done.returncode:
+            raise AssertionError(f"{' '.join(command)}\n{done.stdout}\n{done.stderr}")
+        return done
+
+    return run

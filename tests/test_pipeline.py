@@ -1,0 +1,175 @@
+"""The real pipeline under the real DVC, at the smoke scale, in a repository of its own."""
+
+import json
+import re
+import shutil
+from pathlib import Path
+
+import pytest
+import yaml
+
+from tests.conftest import Command
+from wm.params import STAGES
+
+pytestmark = pytest.mark.xdist_group("pipeline")  # one process has the repository
+
+
+def executed(output: str) -> list[str]:
+    return re.findall(r"Running stage '(\w+)'", output)
+
+
+def edit(repository: Path, old: str, new: str) -> None:
+    params = repository / "params.yaml"
+    text = params.read_text()
+    assert text.count(old) == 1, f"{old!r} occurs {text.count(old)} times"
+    params.write_text(text.replace(old, new))
+
+
+@pytest.fixture(scope="module")
+def repository(workspace: Path, shell: Command) -> Path:
+    """After `dvc repro` and a commit."""
+    shell(workspace, "git", "init", "-q")
+    first = shell(workspace, "dvc", "repro")
+    assert set(executed(first.stdout)) == set(STAGES)
+    shell(workspace, "git", "add", "-A")
+    shell(workspace, "git", "commit", "-qm", "smoke")
+    return workspace
+
+
+def test_every_promised_file_is_there(repository: Path) -> None:
+    lock = yaml.safe_load((repository / "dvc.lock").read_text())["stages"]
+    for stage in STAGES:
+        for out in lock[stage].get("outs", []):
+            assert (repository / out["path"]).exists(), out["path"]
+        assert json.loads((repository / f"metrics/{stage}.json").read_text())
+    assert set(json.loads((repository / "metrics/perf.json").read_text())) == set(STAGES)
+    assert not list((repository / "checkpoints").glob("*-*"))
+
+
+def test_both_vision_models_have_the_same_keys(repository: Path) -> None:
+    of = [
+        json.loads((repository / f"metrics/{stage}.json").read_text()).keys()
+        for stage in ("train_vae", "train_vaegan")
+    ]
+    assert of[0] == of[1]
+    assert {"mse", "psnr", "ssim", "road_iou", "sharpness"} <= of[0]
+
+
+def test_a_second_run_executes_nothing(repository: Path, shell: Command) -> None:
+    again = shell(repository, "dvc", "repro")
+    assert executed(again.stdout) == []
+    assert "up to date" in again.stdout
+
+
+def test_forced_with_another_number_of_workers_gives_the_same_bytes(
+    repository: Path, shell: Command
+) -> None:
+    before = (repository / "dvc.lock").read_bytes()
+    edit(repository, "workers: null", "workers: 1")
+    forced = shell(repository, "dvc", "repro", "--force", PYTHONHASHSEED="7", TZ="Asia/Tokyo")
+    edit(repository, "workers: 1", "workers: null")
+    assert set(executed(forced.stdout)) == set(STAGES)
+    assert (repository / "dvc.lock").read_bytes() == before
+
+
+def test_vaegan_runs_from_encode_on_and_the_diffs_line_up(repository: Path, shell: Command) -> None:
+    run = shell(repository, "dvc", "exp", "run", "-n", "vaegan", "-S", "vision=vaegan")
+    after = ["encode", "train_rnn", "train_controller", "evaluate"]
+    assert executed(run.stdout) == after
+    rows = json.loads(shell(repository, "dvc", "metrics", "diff", "--json").stdout)
+    changed = {file: set(values) for file, values in rows.items() if file != "metrics/perf.json"}
+    assert {"metrics/encode.json", "metrics/train_rnn.json"} <= set(changed)
+    for values in rows.values():
+        for change in values.values():
+            assert {"old", "new"} <= set(change)  # the same keys on both sides
+    table = shell(repository, "dvc", "metrics", "diff", "--md").stdout
+    assert "ssim" in table
+    params = shell(repository, "dvc", "params", "diff", "--md").stdout
+    assert re.search(r"vision +\| vae +\| vaegan", params)
+    plots = shell(repository, "dvc", "plots", "diff", "--json", "HEAD").stdout
+    assert "encode_reconstructions.png" in plots
+    shell(repository, "git", "checkout", "-q", ".")
+    shell(repository, "dvc", "checkout")
+    back = shell(repository, "dvc", "repro")
+    assert executed(back.stdout) == []
+
+
+def test_an_rnn_param_reruns_train_rnn_and_after_only(repository: Path, shell: Command) -> None:
+    params = yaml.safe_load((repository / "params.yaml").read_text())
+    steps = params["presets"]["smoke"]["train_rnn"]["steps"]
+    run = shell(repository, "dvc", "exp", "run", "-S", f"presets.smoke.train_rnn.steps={steps + 1}")
+    assert executed(run.stdout) == ["train_rnn", "train_controller", "evaluate"]
+
+
+@pytest.fixture(scope="module")
+def bare(repository: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The code and params.yaml alone: no stage has run."""
+    folder = tmp_path_factory.mktemp("bare")
+    for name in ("wm", "stages"):
+        shutil.copytree(repository / name, folder / name)
+    shutil.copy(repository / "params.yaml", folder)
+    return folder
+
+
+def fails(shell: Command, folder: Path, stage: str) -> str:
+    """Runs a stage that must fail; returns its one line."""
+    before = {path: path.stat().st_mtime_ns for path in folder.rglob("*") if path.is_file()}
+    done = shell(folder, "python", "-m", f"stages.{stage}", check=False, PYTHONDONTWRITEBYTECODE="1")
+    assert done.returncode == 1, done.stderr
+    lines = done.stderr.strip().splitlines()
+    assert lines[-1].startswith("error: ")
+    assert "Traceback" not in done.stderr
+    after = {path: path.stat().st_mtime_ns for path in folder.rglob("*") if path.is_file()}
+    assert {path for path in after if "checkpoints" not in path.parts} == set(before)
+    assert all(after[path] == time for path, time in before.items())
+    return lines[-1]
+
+
+@pytest.mark.parametrize(
+    ("stage", "missing"),
+    [
+        ("train_vae", "data/episodes"),
+        ("train_vaegan", "data/episodes"),
+        ("encode", "models/vae"),
+        ("train_rnn", "data/latents"),
+        ("train_controller", "models/vae"),
+        ("evaluate", "models/vae"),
+    ],
+)
+def test_a_stage_by_hand_names_the_missing_input(
+    bare: Path, shell: Command, stage: str, missing: str
+) -> None:
+    line = fails(shell, bare, stage)
+    assert "not found" in line
+    assert missing in line or "data/episodes" in line
+
+
+def test_a_mistyped_param_is_named(bare: Path, shell: Command, tmp_path: Path) -> None:
+    folder = shutil.copytree(bare, tmp_path / "bad")
+    edit(folder, "scale: smoke", "scale: tiny")
+    line = fails(shell, folder, "collect")
+    assert "params.yaml: scale: " in line
+    assert "tiny" in line
+
+
+def test_an_episode_cut_short_is_named(repository: Path, shell: Command, tmp_path: Path) -> None:
+    folder = shutil.copytree(repository, tmp_path / "cut", ignore=shutil.ignore_patterns(".git"))
+    file = min((folder / "data/episodes").iterdir())
+    content = file.read_bytes()
+    file.unlink()  # it may be a link into DVC's cache
+    file.write_bytes(content[: len(content) // 2])
+    assert f"data/episodes/{file.name}: damaged or cut short" in fails(shell, folder, "train_vae")
+
+
+def test_weights_of_another_latent_size_are_named(
+    repository: Path, shell: Command, tmp_path: Path
+) -> None:
+    folder = shutil.copytree(repository, tmp_path / "latent", ignore=shutil.ignore_patterns(".git"))
+    config = folder / "models/vae/config.json"
+    content = json.loads(config.read_text())
+    content["latent_size"] += 1
+    config.unlink()
+    config.write_text(json.dumps(content))
+    line = fails(shell, folder, "encode")
+    assert "models/vae/weights.safetensors" in line
+    assert "shape" in line
