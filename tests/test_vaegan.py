@@ -185,6 +185,7 @@ def only(**weights: object) -> vaegan.Recipe:
         "feature": (0.0, 0.0),
         "adversarial": 0.0,
         "relative": False,
+        "limit": None,
     }
     return dataclasses.replace(vaegan.RECIPES["anchored"], **nothing | weights)  # type: ignore[arg-type]
 
@@ -274,6 +275,21 @@ def test_relative_weights_are_shares_of_the_pixel_gradient() -> None:
     assert float(for_encoder.norm() / pixel.norm()) == pytest.approx(0.5, rel=1e-3)
     share = for_decoder["reconstruction"].norm() / pixel.norm()
     assert float(share) == pytest.approx(0.25, rel=1e-3)
+
+
+@pytest.mark.parametrize(("limit", "expected"), [(None, 3.0), (0.5, 0.5), (1e9, 3.0)])
+def test_the_limit_holds_the_adversarial_gradient_down_and_never_up(
+    limit: float | None, expected: float
+) -> None:
+    subject = learner(only(adversarial=7.0, limit=limit))
+    x, model = frames(), subject.model
+    pictures = {"reconstruction": model.decoder(model.encoder(x)[0])}
+    free = learner(only(adversarial=7.0))._pull(x, pictures, torch.ones_like(x))[1]
+    pixel = torch.ones_like(x) * free["reconstruction"].norm() / (3 * x.numel() ** 0.5)
+    _, for_decoder, logs = subject._pull(x, pictures, pixel)
+    share = for_decoder["reconstruction"].norm() / pixel.norm()
+    assert float(share) == pytest.approx(expected, rel=1e-3)
+    assert float(logs["adversarial_share"]) == pytest.approx(3.0, rel=1e-3)
 
 
 def test_balance_rests_a_discriminator_that_is_ahead() -> None:

@@ -162,9 +162,9 @@ class VAEGAN(nn.Module):
 class Recipe:
     """Which loss reaches which network, and how strongly.
 
-    Weights of a `relative` recipe are shares of the pixel gradient's norm: the learned-similarity
-    and the adversarial gradient at the picture are first scaled to the norm of the squared
-    error's, so that neither runs away with the decoder, whatever the discriminator does.
+    With `relative` and `limit`, norms at the picture are measured by the squared error's gradient.
+    Learned similarity takes a fixed share of it. The adversarial gradient is only held below one:
+    scaled up, that of a discriminator that knows nothing yet is noise that it never recovers from.
     """
 
     fakes: tuple[Literal["reconstruction", "sample"], ...]  # what the discriminator is shown
@@ -178,7 +178,8 @@ class Recipe:
     free_bits: float = 0.0  # nats a latent dimension that cost nothing
     moment: float = 0.0  # the batch's z held at mean 0 and deviation 1
     summed: bool = False  # learned similarity summed over a frame's features, not averaged
-    relative: bool = False
+    relative: bool = False  # weights of learned similarity are shares of the pixel gradient
+    limit: float | None = None  # the adversarial gradient's largest share of it
     decay: bool = False  # half a cosine for `rate`, or constant
     optimizer: Literal["adam", "rmsprop"] = "adam"
     beta1: float = 0.9
@@ -202,8 +203,8 @@ RECIPES = {
     ),
     "anchored": Recipe(
         fakes=("reconstruction",), saturating=False, rate=1e-3, discriminator_rate=2e-4,
-        feature=(0.5, 0.5), adversarial=0.5, pixel=1, free_bits=0.5, relative=True, decay=True,
-        batch_norm=False,
+        feature=(0.5, 0.5), adversarial=5, pixel=1, free_bits=0.5, relative=True, limit=0.75,
+        decay=True, batch_norm=False,
     ),
 }  # fmt: skip
 
@@ -347,16 +348,22 @@ class VaeganLearner:
         adversarial = adversarial_loss([logits[name] for name in recipe.fakes], recipe.saturating)
         (feature,) = torch.autograd.grad(similarity, reconstruction, retain_graph=True)
         gan = torch.autograd.grad(adversarial, [pictures[name] for name in recipe.fakes])
+        pull = recipe.adversarial * torch.stack([gradient.norm() for gradient in gan]).norm()
+        strength = torch.tensor(recipe.adversarial)
         if recipe.relative:
             feature = feature * (pixel.norm() / feature.norm().clamp(min=TINY))
-            share = pixel.norm() / torch.stack([g.norm() for g in gan]).norm().clamp(min=TINY)
-            gan = tuple(gradient * share for gradient in gan)
+        if recipe.limit is not None:
+            strength = strength * (recipe.limit * pixel.norm() / pull.clamp(min=TINY)).clamp(max=1)
         for_encoder = recipe.pixel * pixel + recipe.feature[0] * feature
         for_decoder = {name: torch.zeros_like(picture) for name, picture in pictures.items()}
         for_decoder["reconstruction"] += recipe.pixel * pixel + recipe.feature[1] * feature
         for name, gradient in zip(recipe.fakes, gan, strict=True):
-            for_decoder[name] += recipe.adversarial * gradient
-        losses = {"similarity": similarity.detach(), "adversarial": adversarial.detach()}
+            for_decoder[name] += strength * gradient
+        losses = {
+            "similarity": similarity.detach(),
+            "adversarial": adversarial.detach(),
+            "adversarial_share": pull / pixel.norm(),  # of the pixel gradient, before the limit
+        }
         return for_encoder, for_decoder, losses
 
     def state_dict(self) -> dict[str, Any]:
