@@ -13,6 +13,7 @@ from wm.latents import LatentEpisode
 from wm.perf import measure
 from wm.progress import Progress
 from wm.stage import main
+from wm.vision_data import VisionData
 
 EPISODES, LATENTS = Path("data/episodes"), Path("data/latents")
 
@@ -39,7 +40,7 @@ def run() -> None:
     ids = episodes.ids_in(EPISODES)
     encoded, telemetry = {}, {}
     with measure("encode") as meter, artifacts.publish(LATENTS) as directory:
-        data = vision.Data(EPISODES, encode.held_out_frames, shared.seed, device)
+        data = VisionData(EPISODES, encode.held_out_frames, shared.seed, device)
         with Progress("encode", len(ids), "episodes") as progress:
             for id_ in ids:
                 file = episodes.EpisodeFile(EPISODES / episodes.file_name(id_))

@@ -10,6 +10,7 @@ from wm import artifacts, compute, figures, params, training, vae, vision, weigh
 from wm.perf import measure
 from wm.scratch import Checkpoint
 from wm.stage import main
+from wm.vision_data import VisionData
 
 EPISODES = Path("data/episodes")
 MODEL = Path("models/vae")
@@ -34,7 +35,7 @@ def run() -> None:
         Checkpoint("train_vae", key | train.model_dump(), [EPISODES]) as checkpoint,
         measure("train_vae", checkpoint) as meter,
     ):
-        data = vision.Data(EPISODES, train.held_out_frames, shared.seed, device)
+        data = VisionData(EPISODES, train.held_out_frames, shared.seed, device)
         config = vae.VaeConfig(
             **{name: getattr(train, name) for name in vae.VaeConfig.model_fields}
         )

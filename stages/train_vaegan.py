@@ -10,6 +10,7 @@ from wm import artifacts, compute, figures, params, training, vaegan, vision, we
 from wm.perf import measure
 from wm.scratch import Checkpoint
 from wm.stage import main
+from wm.vision_data import VisionData
 
 EPISODES = Path("data/episodes")
 MODEL = Path("models/vaegan")
@@ -33,7 +34,7 @@ def run() -> None:
         Checkpoint("train_vaegan", key | train.model_dump(), [EPISODES]) as checkpoint,
         measure("train_vaegan", checkpoint) as meter,
     ):
-        data = vision.Data(EPISODES, train.held_out_frames, shared.seed, device)
+        data = VisionData(EPISODES, train.held_out_frames, shared.seed, device)
         config = vaegan.VaeganConfig(
             **{name: getattr(train, name) for name in vaegan.VaeganConfig.model_fields}
         )

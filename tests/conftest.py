@@ -32,7 +32,9 @@ def workspace(tmp_path_factory: pytest.TempPathFactory) -> Path:
             (directory / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy(ROOT / name, directory / name)
     params = directory / "params.yaml"
-    lines = ["scale: smoke" if x.startswith("scale:") else x for x in params.read_text().split("\n")]
+    lines = [
+        "scale: smoke" if x.startswith("scale:") else x for x in params.read_text().split("\n")
+    ]
     params.write_text("\n".join(lines))
     return directory
 

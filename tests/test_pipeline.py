@@ -114,7 +114,9 @@ def bare(repository: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def fails(shell: Command, folder: Path, stage: str) -> str:
     """Runs a stage that must fail; returns its one line."""
     before = {path: path.stat().st_mtime_ns for path in folder.rglob("*") if path.is_file()}
-    done = shell(folder, "python", "-m", f"stages.{stage}", check=False, PYTHONDONTWRITEBYTECODE="1")
+    done = shell(
+        folder, "python", "-m", f"stages.{stage}", check=False, PYTHONDONTWRITEBYTECODE="1"
+    )
     assert done.returncode == 1, done.stderr
     lines = done.stderr.strip().splitlines()
     assert lines[-1].startswith("error: ")

@@ -12,6 +12,7 @@ from torch import nn
 from wm import artifacts, episodes, vae, vaegan, vision, weights
 from wm.compute import Compute
 from wm.errors import UserError
+from wm.vision_data import VisionData
 
 FP32 = Compute(torch.device("cpu"), torch.float32)
 BF16 = Compute(torch.device("cpu"), torch.bfloat16)
@@ -131,7 +132,7 @@ def test_load_errors_name_the_file_and_what_is_wrong(tmp_path: Path) -> None:
 
 
 @pytest.fixture
-def data(tmp_path: Path) -> vision.Data:
+def data(tmp_path: Path) -> VisionData:
     """Ten episodes whose frames all have the colour of their episode's id."""
     for id_ in range(10):
         shades = np.full((4, 64, 64, 3), 20 * id_, np.uint8)
@@ -139,10 +140,10 @@ def data(tmp_path: Path) -> vision.Data:
         telemetry = np.zeros((4, 6), np.float32)
         episode = episodes.Episode(id_, id_, shades, *steps, False, True, telemetry)
         episodes.save(tmp_path / episodes.file_name(id_), episode)
-    return vision.Data(tmp_path, held_out_frames=3, seed=0, compute=FP32)
+    return VisionData(tmp_path, held_out_frames=3, seed=0, compute=FP32)
 
 
-def test_data_keeps_held_out_episodes_out_of_the_batches(data: vision.Data) -> None:
+def test_data_keeps_held_out_episodes_out_of_the_batches(data: VisionData) -> None:
     held_out = {int(frame[0, 0, 0]) for frame in data.held_out}
     drawn = {round(float(x[0, 0, 0]) * 255) for step in range(20) for x in data.batch(step, 16)}
     assert data.held_out.shape == (3, 64, 64, 3)
@@ -151,12 +152,12 @@ def test_data_keeps_held_out_episodes_out_of_the_batches(data: vision.Data) -> N
     assert not held_out & drawn
 
 
-def test_a_batch_is_a_function_of_its_step(data: vision.Data) -> None:
+def test_a_batch_is_a_function_of_its_step(data: VisionData) -> None:
     assert torch.equal(data.batch(3, 8), data.batch(3, 8))
     assert not torch.equal(data.batch(3, 8), data.batch(4, 8))
 
 
-def test_measure(data: vision.Data) -> None:
+def test_measure(data: VisionData) -> None:
     model = vae.VAE(vae.VaeConfig(latent_size=6))
     eyes = vision.Vision(model.encoder, model.decoder, 6, FP32)
     metrics = data.measure(eyes)

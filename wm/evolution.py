@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+from threadpoolctl import threadpool_limits
 
 from wm import seeding
 from wm.errors import UserError
@@ -35,6 +36,8 @@ class _State:
     """Mean return of the distribution's mean after so many generations."""
 
 
+# the eigendecomposition's last bits depend on the number of threads
+@threadpool_limits.wrap(limits=1)
 def evolve(
     evaluate: Callable[[int, np.ndarray], np.ndarray],
     validate: Callable[[np.ndarray], float],
