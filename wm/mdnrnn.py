@@ -177,7 +177,7 @@ class MdnRnnLearner:
         self.model = model
         self._clip = clip
         self._autocast = autocast
-        self._optimizer = torch.optim.Adam(model.parameters(), lr=learning_rate)
+        self._optimizer = torch.optim.Adam(model.parameters(), lr=learning_rate, fused=True)
 
     def step(self, batch: Batch, noise: torch.Generator) -> dict[str, torch.Tensor]:
         """One optimisation step; returns the losses."""

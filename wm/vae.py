@@ -151,7 +151,7 @@ class VaeLearner:
         with seeded(seed):
             model = VAE(config)
         self.model = channels_last(model).to(compute.device)
-        self.optimizer = torch.optim.Adam(self.model.parameters())
+        self.optimizer = torch.optim.Adam(self.model.parameters(), fused=True)
         self.config, self.compute = config, compute
         self.schedule, self.done = schedule, 0
 

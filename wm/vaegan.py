@@ -265,7 +265,7 @@ class VaeganLearner:
     def _optimizer(self, network: nn.Module) -> torch.optim.Optimizer:
         if self.recipe.optimizer == "rmsprop":
             return torch.optim.RMSprop(network.parameters())
-        return torch.optim.Adam(network.parameters(), betas=(self.recipe.beta1, 0.999))
+        return torch.optim.Adam(network.parameters(), betas=(self.recipe.beta1, 0.999), fused=True)
 
     def step(self, batch: Tensor, noise: torch.Generator) -> dict[str, Tensor]:
         """One step of the discriminator (after the warm-up), then one of encoder and decoder."""
