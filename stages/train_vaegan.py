@@ -6,7 +6,7 @@ from pathlib import Path
 
 from pydantic import Field
 
-from wm import artifacts, compute, figures, params, training, vaegan, vision, weights
+from wm import adversarial, artifacts, compute, figures, params, training, vaegan, vision, weights
 from wm.perf import measure
 from wm.scratch import Checkpoint
 from wm.stage import main
@@ -38,8 +38,8 @@ def run() -> None:
         config = vaegan.VaeganConfig(
             **{name: getattr(train, name) for name in vaegan.VaeganConfig.model_fields}
         )
-        recipe = vaegan.RECIPES[config.recipe]
-        learner = vaegan.VaeganLearner(
+        recipe = adversarial.RECIPES[config.recipe]
+        learner = adversarial.VaeganLearner(
             config, device, recipe, steps=train.steps, warmup=train.warmup, seed=shared.seed
         )
 

@@ -10,19 +10,19 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from wm import vae, vaegan
+from wm import adversarial, vae, vaegan
 from wm.compute import Compute
 
 CPU = Compute(torch.device("cpu"), torch.float32)
 
 
-def learner(recipe: vaegan.Recipe | str = "anchored", warmup: int = 0, **config: object) -> (
-    vaegan.VaeganLearner
+def learner(recipe: adversarial.Recipe | str = "anchored", warmup: int = 0, **config: object) -> (
+    adversarial.VaeganLearner
 ):  # fmt: skip
     name = recipe if isinstance(recipe, str) else "anchored"
     settings = {"latent_size": 6, "depth": 2, "networks": "seed", "recipe": name, **config}
-    chosen = vaegan.RECIPES[name] if isinstance(recipe, str) else recipe
-    return vaegan.VaeganLearner(
+    chosen = adversarial.RECIPES[name] if isinstance(recipe, str) else recipe
+    return adversarial.VaeganLearner(
         vaegan.VaeganConfig.model_validate(settings), CPU, chosen, steps=50, warmup=warmup, seed=0
     )
 
@@ -123,32 +123,32 @@ def test_losses_of_the_discriminator_and_the_decoder() -> None:
     entropy = F.binary_cross_entropy_with_logits
     parts = [entropy(real, ones), entropy(fakes[0], zeros), entropy(fakes[1], zeros)]
     expected = 0.5 * parts[0] + 0.25 * parts[1] + 0.25 * parts[2]
-    torch.testing.assert_close(vaegan.discriminator_loss(real, fakes), expected)
+    torch.testing.assert_close(adversarial.discriminator_loss(real, fakes), expected)
     torch.testing.assert_close(
-        vaegan.adversarial_loss(fakes, saturating=True), 0.5 * parts[0] - expected
+        adversarial.adversarial_loss(fakes, saturating=True), 0.5 * parts[0] - expected
     )
     fooled = 0.5 * (entropy(fakes[0], ones) + entropy(fakes[1], ones))
-    torch.testing.assert_close(vaegan.adversarial_loss(fakes, saturating=False), fooled)
+    torch.testing.assert_close(adversarial.adversarial_loss(fakes, saturating=False), fooled)
 
 
 @pytest.mark.parametrize("saturating", [True, False])
 def test_the_decoder_wants_its_pictures_taken_for_real(saturating: bool) -> None:
     logit = torch.zeros(3, 1, requires_grad=True)
-    (gradient,) = torch.autograd.grad(vaegan.adversarial_loss([logit], saturating), logit)
+    (gradient,) = torch.autograd.grad(adversarial.adversarial_loss([logit], saturating), logit)
     assert bool((gradient < 0).all())  # descent raises the logit
 
 
 def test_moment_loss_is_least_for_a_standard_normal() -> None:
     z = torch.randn(5000, 3, generator=noise(0))
-    assert vaegan.moment_loss(z).item() < 1e-2
-    assert vaegan.moment_loss(z + 1).item() == pytest.approx(1, abs=0.1)
-    assert vaegan.moment_loss(3 * z).item() == pytest.approx(4, abs=0.2)
+    assert adversarial.moment_loss(z).item() < 1e-2
+    assert adversarial.moment_loss(z + 1).item() == pytest.approx(1, abs=0.1)
+    assert adversarial.moment_loss(3 * z).item() == pytest.approx(4, abs=0.2)
 
 
 # --- the step ---
 
 
-@pytest.mark.parametrize("recipe", list(vaegan.RECIPES))
+@pytest.mark.parametrize("recipe", list(adversarial.RECIPES))
 @pytest.mark.parametrize("networks", ["seed", "vae"])
 def test_every_recipe_moves_every_network(recipe: str, networks: str) -> None:
     subject = learner(recipe, networks=networks)
@@ -163,7 +163,7 @@ def test_every_recipe_moves_every_network(recipe: str, networks: str) -> None:
 
 
 def test_the_warm_up_is_the_vae_to_the_bit() -> None:
-    rate = vaegan.RECIPES["anchored"].rate
+    rate = adversarial.RECIPES["anchored"].rate
     same = vae.VaeLearner(vae.VaeConfig(latent_size=6), CPU, vae.Schedule(rate, 50, True), seed=0)
     subject = learner(warmup=3, networks="vae")
     discriminator = values(subject.model.discriminator)
@@ -177,7 +177,7 @@ def test_the_warm_up_is_the_vae_to_the_bit() -> None:
     assert moved(discriminator, subject.model.discriminator)
 
 
-def only(**weights: object) -> vaegan.Recipe:
+def only(**weights: object) -> adversarial.Recipe:
     """A plain recipe in which no loss acts on encoder or decoder but those given."""
     nothing: dict[str, object] = {
         "pixel": 0.0,
@@ -187,7 +187,7 @@ def only(**weights: object) -> vaegan.Recipe:
         "relative": False,
         "limit": None,
     }
-    return dataclasses.replace(vaegan.RECIPES["anchored"], **nothing | weights)  # type: ignore[arg-type]
+    return dataclasses.replace(adversarial.RECIPES["anchored"], **nothing | weights)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(
@@ -204,7 +204,7 @@ def only(**weights: object) -> vaegan.Recipe:
     ],
 )
 def test_losses_reach_the_networks_that_they_should(
-    recipe: vaegan.Recipe, encoder: bool, decoder: bool
+    recipe: adversarial.Recipe, encoder: bool, decoder: bool
 ) -> None:
     subject = learner(recipe)
     before = values(subject.model.encoder), values(subject.model.decoder)
@@ -213,14 +213,14 @@ def test_losses_reach_the_networks_that_they_should(
     assert moved(before[1], subject.model.decoder) == decoder
 
 
-def reconstruction(subject: vaegan.VaeganLearner, x: torch.Tensor) -> torch.Tensor:
+def reconstruction(subject: adversarial.VaeganLearner, x: torch.Tensor) -> torch.Tensor:
     with torch.no_grad():
         mu, logvar = subject.model.encoder(x)
         picture: torch.Tensor = subject.model.decoder(vae.sample(mu, logvar, noise(0)))
     return picture
 
 
-def judged(subject: vaegan.VaeganLearner, x: torch.Tensor) -> float:
+def judged(subject: adversarial.VaeganLearner, x: torch.Tensor) -> float:
     with torch.no_grad():
         return float(subject.model.discriminator(x)[1].mean())
 

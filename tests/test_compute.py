@@ -1,0 +1,32 @@
+import pytest
+import torch
+
+from wm import compute
+from wm.params import Run
+
+
+@pytest.fixture(autouse=True)
+def restored() -> object:
+    threads = torch.get_num_threads()
+    yield
+    torch.set_num_threads(threads)
+
+
+def run(precision: str) -> Run:
+    return Run(vision="vae", scale="smoke", seed=0, precision=precision, threads=1)
+
+
+@pytest.mark.parametrize(("precision", "dtype"), [("fp32", "float32"), ("bf16", "bfloat16")])
+def test_precision_is_what_autocast_computes_in(precision: str, dtype: str) -> None:
+    where = compute.prepare(run(precision), threads=1)
+    assert where.dtype == getattr(torch, dtype)
+    x = torch.ones(2, 2, device=where.device)
+    with where.autocast():
+        assert (x @ x).dtype == where.dtype
+    assert (x @ x).dtype == torch.float32
+
+
+def test_threads_are_those_asked_for_and_operations_deterministic() -> None:
+    compute.prepare(run("auto"), threads=2)
+    assert torch.get_num_threads() == 2
+    assert torch.are_deterministic_algorithms_enabled()

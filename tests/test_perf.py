@@ -1,0 +1,45 @@
+from pathlib import Path
+
+import pytest
+
+from wm import artifacts, perf
+from wm.scratch import Checkpoint
+
+
+@pytest.fixture(autouse=True)
+def in_workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("DVC_ROOT", raising=False)
+
+
+def test_rates_memory_and_the_other_stages_record(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = [0.0]
+    monkeypatch.setattr("time.monotonic", lambda: clock[0])
+    artifacts.write_json(perf.PATH, {"train_rnn": {"seconds": 3.0}})
+    with perf.measure("collect") as meter:
+        meter.count("frames", 30)
+        meter.count("frames", 20)
+        clock[0] += 4
+    record = artifacts.read_json(perf.PATH)
+    assert record["train_rnn"] == {"seconds": 3.0}
+    assert record["collect"]["seconds"] == 4.0
+    assert record["collect"]["frames_per_second"] == 12.5
+    assert 10 < record["collect"]["peak_memory_mb"] < 100_000
+
+
+def test_seconds_of_an_earlier_attempt_count(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = [0.0]
+    monkeypatch.setattr("time.monotonic", lambda: clock[0])
+    with Checkpoint("stage", {}, []) as checkpoint:
+        clock[0] += 60
+        checkpoint.save({})
+    with Checkpoint("stage", {}, []) as checkpoint, perf.measure("stage", checkpoint):
+        checkpoint.load()
+        clock[0] += 5
+    assert artifacts.read_json(perf.PATH)["stage"]["seconds"] == 65.0
+
+
+def test_a_failed_stage_leaves_no_record() -> None:
+    with pytest.raises(RuntimeError), perf.measure("collect"):
+        raise RuntimeError
+    assert not perf.PATH.exists()

@@ -1,0 +1,20 @@
+import pytest
+
+from wm.progress import Progress
+
+
+def test_plain_lines_without_a_terminal(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    clock = [0.0]
+    monkeypatch.setattr("time.monotonic", lambda: clock[0])
+    with Progress("train_vae", 100, "steps", done=20) as progress:
+        for _ in range(40):
+            clock[0] += 1
+            progress.advance(1, loss=0.5)
+    lines = capsys.readouterr().err.splitlines()
+    # 20 steps of an earlier attempt count as done, but not in the rate
+    assert lines == [
+        "train_vae: 50/100 steps, 1.0/s, 50 s left  loss 0.5",
+        "train_vae: 60/100 steps, 1.0/s, 40 s left  loss 0.5",
+    ]
