@@ -111,20 +111,22 @@ def bare(repository: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+def contents(folder: Path) -> dict[Path, int]:
+    """When each file was last written; scratch apart."""
+    files = [path for path in folder.rglob("*") if path.is_file()]
+    return {path: path.stat().st_mtime_ns for path in files if "checkpoints" not in path.parts}
+
+
 def fails(shell: Command, folder: Path, stage: str) -> str:
-    """Runs a stage that must fail; returns its one line."""
-    before = {path: path.stat().st_mtime_ns for path in folder.rglob("*") if path.is_file()}
-    done = shell(
-        folder, "python", "-m", f"stages.{stage}", check=False, PYTHONDONTWRITEBYTECODE="1"
-    )
+    """Runs a stage that must fail and change nothing; returns its one line."""
+    before = contents(folder)
+    done = shell(folder, "python", "-B", "-m", f"stages.{stage}", check=False)
     assert done.returncode == 1, done.stderr
-    lines = done.stderr.strip().splitlines()
-    assert lines[-1].startswith("error: ")
     assert "Traceback" not in done.stderr
-    after = {path: path.stat().st_mtime_ns for path in folder.rglob("*") if path.is_file()}
-    assert {path for path in after if "checkpoints" not in path.parts} == set(before)
-    assert all(after[path] == time for path, time in before.items())
-    return lines[-1]
+    assert contents(folder) == before
+    line = done.stderr.strip().splitlines()[-1]
+    assert line.startswith("error: ")
+    return line
 
 
 @pytest.mark.parametrize(
