@@ -68,7 +68,7 @@ def run() -> None:
             validate_every=train.validate_every, weight_decay=train.weight_decay,
             seed=shared.seed, checkpoint=checkpoint, title="train_controller",
         )  # fmt: skip
-        meter.count("steps", fleet.steps)
+        meter.count("episodes", train.generations * train.population * train.episodes)
         with artifacts.publish(MODEL) as directory:
             controller.save(directory, config, vector)
         artifacts.write_csv("plots/train_controller.csv", rows)

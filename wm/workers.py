@@ -171,8 +171,6 @@ class Fleet:
     ) -> None:
         self._executor, self._config = executor, config
         self._max_steps, self._patience = max_steps, patience
-        self.steps = 0
-        """Driven so far."""
 
     def fitness(
         self, vectors: np.ndarray, seeds: list[int], noise_seed: int, shard: int
@@ -196,5 +194,4 @@ class Fleet:
             for i, (vectors, seeds) in enumerate(parts)
         ]
         outcomes = [outcome for shard in self._executor.map(drive, tasks) for outcome in shard]
-        self.steps += sum(outcome.steps for outcome in outcomes)
         return np.array([outcome.return_ for outcome in outcomes])
