@@ -65,6 +65,8 @@ def test_a_context_that_cannot_be_built_reports_why() -> None:
 def test_no_orphans_after_ctrl_c_or_a_kill(number: signal.Signals) -> None:
     script = (
         "from tests.test_executor import *\n"
+        # a background job's children ignore Ctrl-C unless they say otherwise
+        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
         "if __name__ == '__main__':\n"
         "    with Executor(1, build) as executor: list(executor.map(sleep, [60]))\n"
     )

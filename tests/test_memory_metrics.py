@@ -168,7 +168,7 @@ def test_the_state_runs_through_context_and_dream():
 
 def test_expectation_is_the_mean_of_the_samples_and_keeps_the_state():
     torch.manual_seed(0)
-    model = mdnrnn.MDNRNN(latent_size=Z, hidden_size=8, mixtures=3)
+    model = mdnrnn.MDNRNN(Z, mdnrnn.MdnRnnConfig(hidden_size=8, mixtures=3))
     with torch.no_grad():
         model.mixture_head.bias.normal_()  # Gaussians that lie apart
     rng = np.random.default_rng(0)
