@@ -16,9 +16,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import torch
-
-from wm.mdnrnn import MDNRNN
 
 HORIZONS = (1, 5, 15, 50)  # steps of open loop
 SMALLEST_STD = 1e-6  # of a latent that never moves
@@ -72,26 +69,6 @@ class Baselines:
             "nll_marginal": _gaussian_nll(following, self.mean, self.std) - change,
             "nll_last_value": _gaussian_nll(following, current, self.step) - change,
         }
-
-
-def expectation(model: MDNRNN) -> Step:
-    """A step to the mixture's mean, sum_k pi_k mu_k: of all guesses that of least squared error.
-
-    It draws nothing, so that models are compared without the luck of the draw.
-    """
-    device = next(model.parameters()).device
-
-    @torch.inference_mode()
-    def step(z: np.ndarray, action: np.ndarray, state: Any) -> tuple[np.ndarray, Any]:
-        z_now, action_now = (
-            torch.as_tensor(x, dtype=torch.float32, device=device)[:, None] for x in (z, action)
-        )
-        prediction, state = model.sequence(z_now, action_now, state)
-        mixture = prediction.mixture
-        following = (mixture.logpi.exp() * mixture.mean).sum(-1)[:, 0]  # (B, Z)
-        return following.cpu().numpy(), state
-
-    return step
 
 
 def dream(step: Step, latents: np.ndarray, actions: np.ndarray, context: int) -> np.ndarray:
