@@ -21,7 +21,7 @@ lint: .venv/installed
 smoke: .venv/installed
 	@set -e; copy=$$(mktemp -d); trap 'rm -rf "$$copy"' EXIT; \
 	git ls-files -z --cached --others --exclude-standard | xargs -0 cp --parents -t "$$copy"; \
-	cd "$$copy"; rm -f dvc.lock; git init -q; \
+	cd "$$copy"; rm -rf dvc.lock metrics plots; git init -q; \
 	sed -i 's/^scale: .*/scale: smoke/' params.yaml; \
 	dvc repro; dvc metrics show
 
