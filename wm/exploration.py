@@ -76,8 +76,8 @@ class Drift:
 
     def __init__(self, generator: np.random.Generator) -> None:
         self._generator = generator
-        self._pull = generator.uniform(0.0, 1.5)
-        self._pace = generator.uniform(0.05, 0.35)  # mean acceleration: forwards
+        self._pull = generator.uniform(0.5, 3.0)
+        self._pace = generator.uniform(0.0, 0.25)  # mean acceleration: forwards
         self._noise = np.zeros(2)
 
     def __call__(self, frame: np.ndarray) -> np.ndarray:
