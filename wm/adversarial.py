@@ -65,8 +65,8 @@ RECIPES = {
         feature=(1000, 1000), adversarial=1, beta1=0.5, balance=10,
     ),
     "anchored": Recipe(
-        fakes=("reconstruction",), saturating=False, rate=1e-3, discriminator_rate=2e-4,
-        feature=(0.5, 0.5), adversarial=5, pixel=1, free_bits=0.5, relative=True, limit=0.5,
+        fakes=("reconstruction",), saturating=False, rate=2e-3, discriminator_rate=2e-4,
+        feature=(0.5, 0.5), adversarial=5, pixel=1, kl=0.1, free_bits=0.5, relative=True, limit=0.5,
         decay=True,
     ),
 }  # fmt: skip

@@ -27,6 +27,7 @@ class VaeConfig(Params):
 
     latent_size: int = Field(default=32, gt=0)
     free_bits: float = Field(default=0.5, ge=0)  # nats a latent dimension that cost nothing
+    kl_weight: float = Field(default=1.0, ge=0)  # of the KL beside the squared error; the paper's 1
 
 
 class Encoder(nn.Module):
@@ -52,6 +53,18 @@ class Encoder(nn.Module):
         return mu, logvar
 
 
+class FromPixel(nn.ConvTranspose2d):
+    """A transposed convolution of a single pixel, (N, C, 1, 1): a matrix product, as which it
+    trains several times faster on a CPU."""
+
+    def forward(self, x: Tensor, output_size: list[int] | None = None) -> Tensor:
+        channels, height, width = self.weight.shape[1:]
+        product = x.flatten(1) @ self.weight.permute(0, 2, 3, 1).flatten(1)
+        pixels = product.view(len(x), height, width, channels).permute(0, 3, 1, 2)
+        assert self.bias is not None
+        return pixels + self.bias[:, None, None]
+
+
 class Decoder(nn.Module):
     """z (N, latent_size) -> (N, 3, 64, 64) in [0, 1]."""
 
@@ -60,7 +73,7 @@ class Decoder(nn.Module):
         self.body = nn.Sequential(
             nn.Linear(latent_size, FEATURES),
             nn.Unflatten(1, (FEATURES, 1, 1)),
-            nn.ConvTranspose2d(FEATURES, 128, 5, stride=2),  # (N, 128, 5, 5)
+            FromPixel(FEATURES, 128, 5, stride=2),  # (N, 128, 5, 5)
             nn.ReLU(),
             nn.ConvTranspose2d(128, 64, 5, stride=2),  # (N, 64, 13, 13)
             nn.ReLU(),
@@ -156,7 +169,7 @@ class VaeLearner:
         self.schedule, self.done = schedule, 0
 
     def step(self, batch: Tensor, noise: torch.Generator) -> dict[str, Tensor]:
-        """One Adam step on squared error + KL with free bits; returns both losses."""
+        """One Adam step on squared error + weighted KL with free bits; returns both losses."""
         self.optimizer.param_groups[0]["lr"] = self.schedule.at(self.done)
         with self.compute.autocast():
             mu, logvar = self.model.encoder(batch)
@@ -164,7 +177,7 @@ class VaeLearner:
         error = squared_error(batch, reconstruction)
         kl = kl_loss(mu, logvar, self.config.free_bits)
         self.optimizer.zero_grad()
-        (error + kl).backward()
+        (error + self.config.kl_weight * kl).backward()
         self.optimizer.step()
         self.done += 1
         return {"squared_error": error.detach(), "kl": kl.detach()}
