@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import numpy as np
 from pydantic import Field
 
-from wm import artifacts, controller, evolution, params, seeding, weights
+from wm import artifacts, controller, evolution, params, weights
 from wm.controller import ControllerConfig
+from wm.evolution import Phase
 from wm.executor import Executor
 from wm.perf import measure
 from wm.scratch import Checkpoint
@@ -22,8 +22,14 @@ class TrainController(ControllerConfig):
     population: int = Field(ge=4)
     episodes: int = Field(ge=1)
     """A candidate's, on tracks that all candidates of a generation share; new ones for the next."""
+    z_generations: int = Field(ge=0)
+    """First, with the weights of h held at 0 (0: none, as in the paper)."""
+    z_sigma: float = Field(gt=0)
     generations: int = Field(ge=1)
+    """Then, of all parameters."""
     sigma: float = Field(gt=0)
+    start_bias: tuple[float, float, float]
+    """Of the first mean for steering, gas and brake, before tanh; its weights are 0."""
     weight_decay: float = Field(ge=0)
     max_steps: int = Field(ge=1)
     patience: int | None = Field(ge=1)
@@ -32,7 +38,7 @@ class TrainController(ControllerConfig):
     """That a worker drives in lockstep; part of the result's last bits."""
     validate_every: int = Field(ge=1)
     validation_episodes: int = Field(ge=1)
-    """Of the distribution's mean, always on the same tracks, none of them evaluate's."""
+    """Of the mean, always on the same tracks, none of them evaluate's."""
 
 
 def run() -> None:
@@ -41,34 +47,28 @@ def run() -> None:
     where = models(shared, config, "fast")
     latent_size = weights.read_config(where.vision)["latent_size"]
     hidden_size = weights.read_config(where.memory)["hidden_size"] if where.memory else 0
-    size = controller.parameter_count(config, latent_size, hidden_size)
+    late = controller.reads_memory(config, latent_size, hidden_size)
     key = shared.model_dump(include={"seed", "precision"}) | train.model_dump()
     with (
         Checkpoint("train_controller", key, where.directories) as checkpoint,
         measure("train_controller", checkpoint) as meter,
         Executor(shared.workers, where.cockpit) as executor,
     ):
-        fleet = Fleet(executor, config, train.max_steps, train.patience)
-
-        def evaluate(generation: int, vectors: np.ndarray) -> np.ndarray:
-            tracks = range(train.episodes)
-            seeds = [seeding.integer(shared.seed, "train", generation, i) for i in tracks]
-            noise = seeding.integer(shared.seed, "train noise", generation)
-            return fleet.fitness(vectors, seeds, noise, train.shard_candidates)
-
-        def validate(vector: np.ndarray) -> float:
-            tracks = range(train.validation_episodes)
-            seeds = [seeding.integer(shared.seed, "validate", i) for i in tracks]
-            noise = seeding.integer(shared.seed, "validate noise")
-            return fleet.mean_return(vector, seeds, noise, train.episodes * train.shard_candidates)
-
-        vector, rows = evolution.evolve(
-            evaluate, validate, start=np.zeros(size),
-            sigma=train.sigma, population=train.population, generations=train.generations,
-            validate_every=train.validate_every, weight_decay=train.weight_decay,
-            seed=shared.seed, checkpoint=checkpoint, title="train_controller",
+        fleet = Fleet(
+            executor, config, shared.seed, train.episodes, train.shard_candidates,
+            train.max_steps, train.patience,
         )  # fmt: skip
-        meter.count("episodes", train.generations * train.population * train.episodes)
+        vector, rows = evolution.evolve(
+            fleet.fitness,
+            lambda vector: fleet.validation(vector, train.validation_episodes),
+            start=controller.biased(train.start_bias, len(late)),
+            phases=[Phase(train.z_generations, train.z_sigma, ~late),
+                    Phase(train.generations, train.sigma, late | True)],
+            population=train.population, validate_every=train.validate_every,
+            weight_decay=train.weight_decay, seed=shared.seed,
+            checkpoint=checkpoint, title="train_controller",
+        )  # fmt: skip
+        meter.count("episodes", len(rows) * train.population * train.episodes)
         with artifacts.publish(MODEL) as directory:
             controller.save(directory, config, vector)
         artifacts.write_csv("plots/train_controller.csv", rows)

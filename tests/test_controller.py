@@ -52,6 +52,31 @@ def test_batched_is_one_at_a_time_and_in_range(hidden_units: int) -> None:
     torch.testing.assert_close(kept.act(features[[1, 4]]), together[[1, 4]])
 
 
+@pytest.mark.parametrize("hidden_units", [0, 7])
+def test_without_the_weights_that_read_the_memory_it_does_not_matter(hidden_units: int) -> None:
+    shape = config("zh", hidden_units)
+    vector = np.random.default_rng(0).normal(size=parameter_count(shape, 5, 6)).astype(np.float32)
+    late = controller.reads_memory(shape, 5, 6)
+    assert late.sum() == 6 * (hidden_units or 3)
+    z, one, other = torch.randn(3, 5, generator=torch.Generator().manual_seed(0)).split(1)
+    seen = [torch.cat([z, h, h[:, :1]], dim=1) for h in (one, other)]
+
+    def actions(vector: np.ndarray) -> list[torch.Tensor]:
+        return [Controllers(torch.from_numpy(vector)[None], 11, hidden_units).act(x) for x in seen]
+
+    with_memory, without = actions(vector), actions(np.where(late, 0, vector))
+    assert (with_memory[0] != with_memory[1]).any()
+    assert (without[0] == without[1]).all()
+
+
+def test_a_biased_controller_ignores_what_it_sees() -> None:
+    vector = controller.biased((0.5, 0.0, -1.0), 18)
+    x = torch.randn(4, 5, generator=torch.Generator().manual_seed(0))
+    action = Controllers(torch.from_numpy(vector).float().expand(4, -1), 5, 0).act(x)
+    expected = [np.tanh(0.5), 0.5, (1 + np.tanh(-1.0)) / 2]
+    np.testing.assert_allclose(action.numpy(), np.tile(expected, (4, 1)), rtol=1e-5)
+
+
 def test_a_vector_of_another_length_is_refused() -> None:
     with pytest.raises(AssertionError, match="parameters where"):
         Controllers(torch.zeros(1, 19), 5, 0)

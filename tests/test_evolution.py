@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from wm.errors import UserError
-from wm.evolution import Row, evolve, summary
+from wm.evolution import Phase, Row, evolve, summary
 from wm.scratch import Checkpoint
 
 TARGET = np.array([0.5, -1.0, 2.0, 0.25])
@@ -20,7 +20,11 @@ def quadratic(generation: int, solutions: np.ndarray) -> np.ndarray:
 
 
 def run(
-    name: str, generations: int = 60, kill_at: int | None = None, **other: float
+    name: str,
+    generations: int = 60,
+    kill_at: int | None = None,
+    phases: list[Phase] | None = None,
+    **other: float,
 ) -> tuple[np.ndarray, list[Row], list[int]]:
     """Evolves in the checkpoint `name`; returns also the generations that were evaluated."""
     evaluated: list[int] = []
@@ -33,7 +37,6 @@ def run(
         return quadratic(generation, solutions)
 
     arguments = {
-        "sigma": 0.5,
         "population": 10,
         "validate_every": 7,
         "weight_decay": 0.0,
@@ -44,7 +47,7 @@ def run(
             evaluate,
             lambda mean: float(quadratic(0, mean[None])[0]),
             start=np.zeros(4),
-            generations=generations,
+            phases=phases or [Phase(generations, 0.5, np.full(4, True))],
             checkpoint=checkpoint,
             title="test",
             **(arguments | other),  # type: ignore[arg-type]
@@ -84,6 +87,32 @@ def test_killed_and_resumed_is_bitwise_uninterrupted(kill_at: int) -> None:
     assert resumed_rows == whole_rows
 
 
+def test_a_phase_leaves_the_rest_alone_and_the_next_goes_on_from_it() -> None:
+    half = np.array([True, False, True, False])
+    first, rows, _ = run("half", phases=[Phase(60, 0.5, half)])
+    np.testing.assert_allclose(first[half], TARGET[half], atol=0.05)
+    assert (first[~half] == 0).all()
+    phases = [Phase(60, 0.5, half), Phase(80, 0.3, np.full(4, True))]
+    both, all_rows, _ = run("both", phases=phases)
+    np.testing.assert_allclose(both, TARGET, atol=0.05)
+    assert [row["generation"] for row in all_rows] == list(range(1, 141))
+    assert [row["mean"] for row in all_rows[:60]] == [row["mean"] for row in rows]
+    # goes on from there: no worse at once than where the first phase ended, up to its step size
+    assert all_rows[60]["best"] > rows[-1]["mean"] - 1.0
+
+
+def test_a_kill_in_a_later_phase_is_bitwise_uninterrupted() -> None:
+    half = np.array([True, False, True, False])
+    phases = [Phase(4, 0.5, half), Phase(6, 0.3, np.full(4, True))]
+    whole, whole_rows, _ = run("m", phases=phases)
+    with pytest.raises(KeyboardInterrupt):
+        run("n", phases=phases, kill_at=7)
+    resumed, resumed_rows, evaluated = run("n", phases=phases)
+    assert evaluated == [7, 8, 9]
+    assert (resumed == whole).all()
+    assert resumed_rows == whole_rows
+
+
 def test_the_seed_is_all_that_chance_hangs_on_and_the_global_generator_is_left_alone() -> None:
     np.random.seed(5)
     first = run("e", generations=5)[0]
@@ -105,9 +134,8 @@ def test_a_fitness_that_is_not_finite_is_a_user_error() -> None:
                 lambda generation, solutions: np.full(len(solutions), np.nan),
                 lambda mean: 0.0,
                 start=np.zeros(2),
-                sigma=0.1,
+                phases=[Phase(2, 0.1, np.full(2, True))],
                 population=4,
-                generations=2,
                 validate_every=1,
                 weight_decay=0.0,
                 seed=0,

@@ -49,16 +49,19 @@ def models(tmp_path: Path) -> Models:
 
 def test_fitness_does_not_depend_on_the_workers(models: Models) -> None:
     vectors = np.random.default_rng(0).normal(size=(4, parameter_count(config(), 4, 8)))
-    results = []
+    results, validations = [], []
     for count in (1, 2):
         with Executor(count, models.cockpit) as executor:
-            fleet = Fleet(executor, config(), max_steps=60, patience=None)
-            results.append(fleet.fitness(vectors, [5, 6], 0, shard=2))
-            mean = fleet.mean_return(vectors[0], [5, 6], 0, shard=1)
-    assert (results[0] == results[1]).all()
-    assert len(set(results[0])) > 1
-    # the shards that drive one controller differ; its tracks do not
-    assert mean == pytest.approx(results[0][0], abs=5)
+            fleet = Fleet(
+                executor, config(), seed=0, episodes=2, shard_candidates=2, max_steps=60,
+                patience=None,
+            )  # fmt: skip
+            results.append([fleet.fitness(generation, vectors) for generation in (0, 1)])
+            validations.append(fleet.validation(vectors[0], 5))
+    assert np.array_equal(results[0], results[1])
+    assert validations[0] == validations[1]
+    assert len(set(results[0][0])) > 1
+    assert (results[0][0] != results[0][1]).any()  # other tracks
 
 
 def test_recordings_are_what_was_driven(models: Models, tmp_path: Path) -> None:

@@ -46,6 +46,22 @@ def parameter_count(config: ControllerConfig, latent_size: int, hidden_size: int
     return (features + 1) * hidden + (last + 1) * ACTIONS
 
 
+def biased(bias: tuple[float, float, float], parameters: int) -> np.ndarray:
+    """A controller that does the same whatever it sees: float64 (P,), 0 but for the last biases."""
+    vector = np.zeros(parameters)
+    vector[-ACTIONS:] = bias
+    return vector
+
+
+def reads_memory(config: ControllerConfig, latent_size: int, hidden_size: int) -> np.ndarray:
+    """Which of the P parameters are weights of the memory's state h: bool (P,)."""
+    features = feature_count(config, latent_size, hidden_size)
+    mask = np.zeros(parameter_count(config, latent_size, hidden_size), bool)
+    first = mask[: (config.hidden_units or ACTIONS) * features].reshape(-1, features)
+    first[:, latent_size:] = True
+    return mask
+
+
 class Controllers:
     """A batch of controllers, unpacked once for many calls."""
 

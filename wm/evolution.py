@@ -8,7 +8,7 @@ pickle.
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -27,6 +27,19 @@ with warnings.catch_warnings():
 Row = dict[str, float | None]
 
 
+@dataclass(frozen=True)
+class Phase:
+    """Generations in which some coordinates evolve and the others stand still.
+
+    A phase begins at the mean that the one before ended with, with a step size of its own.
+    """
+
+    generations: int
+    sigma: float
+    active: np.ndarray
+    """bool (D,)"""
+
+
 @dataclass
 class _State:
     """All that a run's outcome depends on besides its parameters."""
@@ -43,9 +56,8 @@ def evolve(
     validate: Callable[[np.ndarray], float],
     *,
     start: np.ndarray,
-    sigma: float,
+    phases: Sequence[Phase],
     population: int,
-    generations: int,
     validate_every: int,
     weight_decay: float,
     seed: int,
@@ -56,7 +68,8 @@ def evolve(
 
     evaluate(generation, solutions (P, D)) gives the fitness (P,) of each; validate(mean (D,)) that
     of the distribution's mean on what does not change, every `validate_every` generations and
-    after the last: the mean that scored highest is returned (the earliest of equals).
+    after the last: the mean that scored highest is returned (the earliest of equals). It begins at
+    `start` (D,); generations are counted over all `phases`.
     `weight_decay` times the mean square of a solution is taken off its fitness (the paper's code).
 
     A row of the curve holds the generation, counted from 1, the fitness' best, mean and std (before
@@ -67,33 +80,37 @@ def evolve(
     if (saved := checkpoint.load()) is not None:
         validations = {int(key): value for key, value in saved["validations"].items()}
         state = _State(saved["fitness"], validations)
-    strategy = _strategy(start, sigma, population, seed)
-    best, best_value = start, -np.inf
+    mean, best, best_value = start, start, -np.inf
     rows: list[Row] = []
     resumed = len(state.fitness)
+    generations = sum(phase.generations for phase in phases)
     with Progress(title, generations, "generations", done=resumed) as progress:
-        for generation in range(generations):
-            solutions = np.array(strategy.ask())
-            if generation == len(state.fitness):
-                fitness = evaluate(generation, solutions)
-                _check(fitness, population, title, generation)
-                state.fitness.append(fitness.tolist())
-            fitness = np.array(state.fitness[generation])
-            penalty = weight_decay * np.square(solutions).mean(axis=1)
-            strategy.tell(list(solutions), list(penalty - fitness))
-            number = generation + 1
-            if number % validate_every == 0 or number == generations:
-                mean = np.array(strategy.mean)
-                if number not in state.validations:
-                    state.validations[number] = float(validate(mean))
-                    _check(np.array([state.validations[number]]), 1, title, generation)
-                if state.validations[number] > best_value:
-                    best, best_value = mean, state.validations[number]
-            rows.append(_row(number, fitness, float(strategy.sigma), state.validations))
-            if generation >= resumed:
-                checkpoint.save({"fitness": state.fitness, "validations": state.validations})
-                shown = {"best": fitness.max(), "mean": fitness.mean(), "validation": best_value}
-                progress.advance(**shown)
+        for index, phase in enumerate(phases):
+            strategy = _strategy(mean[phase.active], phase.sigma, population, seed, index)
+            for _ in range(phase.generations):
+                generation = len(rows)
+                solutions = np.tile(mean, (population, 1))
+                solutions[:, phase.active] = evolved = strategy.ask()
+                if generation == len(state.fitness):
+                    fitness = evaluate(generation, solutions)
+                    _check(fitness, population, title, generation)
+                    state.fitness.append(fitness.tolist())
+                fitness = np.array(state.fitness[generation])
+                penalty = weight_decay * np.square(solutions).mean(axis=1)
+                strategy.tell(evolved, list(penalty - fitness))
+                mean = mean.copy()
+                mean[phase.active] = strategy.mean
+                number = generation + 1
+                if number % validate_every == 0 or number == generations:
+                    if number not in state.validations:
+                        state.validations[number] = float(validate(mean))
+                        _check(np.array([state.validations[number]]), 1, title, generation)
+                    if state.validations[number] > best_value:
+                        best, best_value = mean, state.validations[number]
+                rows.append(_row(number, fitness, float(strategy.sigma), state.validations))
+                if generation >= resumed:
+                    checkpoint.save({"fitness": state.fitness, "validations": state.validations})
+                    progress.advance(best=fitness.max(), mean=fitness.mean(), validation=best_value)
     return best, rows
 
 
@@ -109,8 +126,8 @@ def summary(rows: list[Row]) -> Row:
     }
 
 
-def _strategy(start: np.ndarray, sigma: float, population: int, seed: int) -> Any:
-    generator = seeding.generator(seed, "evolution")
+def _strategy(start: np.ndarray, sigma: float, population: int, seed: int, phase: int) -> Any:
+    generator = seeding.generator(seed, "evolution", phase)
     options = {
         "popsize": population,
         "randn": lambda *shape: generator.standard_normal(shape),

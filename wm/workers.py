@@ -9,7 +9,7 @@ import functools
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal
+from typing import Literal, TypeVar
 
 import numpy as np
 import torch
@@ -159,39 +159,48 @@ def models(run: Run, config: ControllerConfig, renderer: Renderer) -> Models:
     return Models(run, renderer, Path("models") / run.vision, needed)
 
 
+@dataclass(frozen=True)
 class Fleet:
     """Controllers driven by the executor's workers, for evolution to select from."""
 
-    def __init__(
-        self,
-        executor: Executor[Cockpit],
-        config: ControllerConfig,
-        max_steps: int,
-        patience: int | None,
-    ) -> None:
-        self._executor, self._config = executor, config
-        self._max_steps, self._patience = max_steps, patience
+    executor: Executor[Cockpit]
+    config: ControllerConfig
+    seed: int
+    """Of the tracks, and of the latents' noise where the controller acts on samples."""
+    episodes: int
+    """A controller's in `fitness`."""
+    shard_candidates: int
+    """Controllers of a task in `fitness`."""
+    max_steps: int
+    patience: int | None
 
-    def fitness(
-        self, vectors: np.ndarray, seeds: list[int], noise_seed: int, shard: int
-    ) -> np.ndarray:
-        """The mean return (P,) of each of `vectors` (P, D) on the tracks `seeds`; `shard`
-        controllers make a task."""
-        parts = [vectors[i : i + shard] for i in range(0, len(vectors), shard)]
+    def fitness(self, generation: int, vectors: np.ndarray) -> np.ndarray:
+        """The mean return (P,) of each of `vectors` (P, D), on tracks that they share and no
+        other generation has."""
+        seeds = [seeding.integer(self.seed, "train", generation, i) for i in range(self.episodes)]
+        parts = _parts(vectors, self.shard_candidates)
+        noise_seed = seeding.integer(self.seed, "train noise", generation)
         returns = self._returns([(part, seeds) for part in parts], noise_seed)
         return returns.reshape(len(vectors), len(seeds)).mean(axis=1)
 
-    def mean_return(
-        self, vector: np.ndarray, seeds: list[int], noise_seed: int, shard: int
-    ) -> float:
-        """The mean return of `vector` (D,) on the tracks `seeds`; `shard` tracks make a task."""
-        parts = [seeds[i : i + shard] for i in range(0, len(seeds), shard)]
+    def validation(self, vector: np.ndarray, episodes: int) -> float:
+        """The mean return of `vector` (D,) on `episodes` tracks, always the same."""
+        seeds = [seeding.integer(self.seed, "validate", i) for i in range(episodes)]
+        parts = _parts(seeds, self.shard_candidates * self.episodes)
+        noise_seed = seeding.integer(self.seed, "validate noise")
         return float(self._returns([(vector[None], part) for part in parts], noise_seed).mean())
 
     def _returns(self, parts: list[tuple[np.ndarray, list[int]]], noise_seed: int) -> np.ndarray:
         tasks = [
-            Drive(self._config, vectors, seeds, noise_seed + i, self._max_steps, self._patience)
+            Drive(self.config, vectors, seeds, noise_seed + i, self.max_steps, self.patience)
             for i, (vectors, seeds) in enumerate(parts)
         ]
-        outcomes = [outcome for shard in self._executor.map(drive, tasks) for outcome in shard]
+        outcomes = [outcome for shard in self.executor.map(drive, tasks) for outcome in shard]
         return np.array([outcome.return_ for outcome in outcomes])
+
+
+S = TypeVar("S", np.ndarray, list[int])
+
+
+def _parts(whole: S, size: int) -> list[S]:
+    return [whole[start : start + size] for start in range(0, len(whole), size)]
