@@ -8,7 +8,7 @@ import numpy as np
 from pydantic import Field
 
 from wm import artifacts, compute, episodes, figures, latents, params, vision, vision_metrics
-from wm.car_racing import TELEMETRY
+from wm.car_racing import TELEMETRY, on_road
 from wm.latents import LatentEpisode
 from wm.perf import measure
 from wm.progress import Progress
@@ -25,9 +25,17 @@ class Encode(params.Params):
 
 
 def probe(encoded: dict[int, np.ndarray], telemetry: dict[int, np.ndarray]) -> dict[str, float]:
-    """What a linear map reads out of the held-out episodes' mean latents."""
+    """What a linear map reads out of the held-out episodes' mean latents while the car drives on
+    the road and along it: elsewhere, offset and heading are not to be seen in a frame."""
+    driving = {
+        id_: on_road(values) & (np.abs(values[:, TELEMETRY.index("heading_error")]) < np.pi / 2)
+        for id_, values in telemetry.items()
+    }
     (z_train, y_train), (z_test, y_test) = (
-        [np.concatenate([source[id_] for id_ in ids]) for source in (encoded, telemetry)]
+        [
+            np.concatenate([source[id_][driving[id_]] for id_ in ids])
+            for source in (encoded, telemetry)
+        ]
         for ids in episodes.split(list(encoded))
     )
     return vision_metrics.probe(z_train, y_train, z_test, y_test, TELEMETRY)

@@ -13,6 +13,7 @@ from gymnasium.envs.box2d.car_racing import (
     FPS,
     PLAYFIELD,
     SCALE,
+    TRACK_WIDTH,
     WINDOW_H,
     WINDOW_W,
     ZOOM,
@@ -96,6 +97,11 @@ def telemetry(env: gymnasium.Env) -> np.ndarray:
         ],
         dtype=np.float32,
     )
+
+
+def on_road(values: np.ndarray) -> np.ndarray:
+    """Whether the car is on the road, bool (N,), from its telemetry (N, 6)."""
+    return np.abs(values[:, TELEMETRY.index("lateral_offset")]) < TRACK_WIDTH
 
 
 class FastCarRacing(CarRacing):

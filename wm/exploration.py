@@ -17,7 +17,7 @@ from typing import Protocol
 
 import numpy as np
 
-from wm.car_racing import TELEMETRY
+from wm.car_racing import TELEMETRY, on_road
 from wm.episodes import EpisodeFile
 
 START_STEPS = 20
@@ -27,8 +27,6 @@ HOLD_STEPS = 5
 GUSTS = ("coast", "gas", "left", "right", "brake")
 GUST_WEIGHTS = (0.1, 0.4, 0.2, 0.2, 0.1)
 
-ROAD_HALF_WIDTH = 40 / 6
-"""Of CarRacing's road, in the units of its world."""
 ROAD_GREEN = 150
 """The road's green channel is below, the grass's above."""
 LOOK_AHEAD = slice(20, 44, 4)
@@ -121,12 +119,11 @@ def coverage(files: Sequence[EpisodeFile]) -> dict[str, float]:
     """What the episodes saw: totals, the share of frames on the road, and the 5th and 95th
     percentile of every telemetry value."""
     telemetry = np.concatenate([file.telemetry for file in files])
-    offset = telemetry[:, TELEMETRY.index("lateral_offset")]
     metrics = {
         "episodes": len(files),
         "frames": len(telemetry),
         "return_mean": float(np.mean([file.rewards.sum() for file in files])),
-        "on_road": float((np.abs(offset) < ROAD_HALF_WIDTH).mean()),
+        "on_road": float(on_road(telemetry).mean()),
     }
     for name, values in zip(TELEMETRY, telemetry.T, strict=True):
         metrics[f"{name}_p05"], metrics[f"{name}_p95"] = map(float, np.percentile(values, [5, 95]))
