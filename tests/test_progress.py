@@ -18,3 +18,15 @@ def test_plain_lines_without_a_terminal(
         "train_vae: 50/100 steps, 1.0/s, 50 s left  loss 0.5",
         "train_vae: 60/100 steps, 1.0/s, 40 s left  loss 0.5",
     ]
+
+
+def test_what_is_slower_than_one_a_second_shows_how_long_one_takes(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    clock = [0.0]
+    monkeypatch.setattr("time.monotonic", lambda: clock[0])
+    with Progress("train_controller", 10, "generations") as progress:
+        clock[0] += 40
+        progress.advance(2)
+    line = capsys.readouterr().err.splitlines()[-1]
+    assert line == "train_controller: 2/10 generations, 20.0 s each, 160 s left"

@@ -62,6 +62,17 @@ def test_from_one_pixel_is_torchs_transposed_convolution(n: int) -> None:
         torch.testing.assert_close(one.grad, other.grad)
 
 
+def test_the_squared_error_is_the_papers_unless_kerbs_are_weighted() -> None:
+    x, other = torch.rand(2, 3, 3, 64, 64, generator=noise(0))
+    by_hand = (x - other).square().sum() / 3
+    torch.testing.assert_close(vae.squared_error(x, other), by_hand)
+    white, red = (1.0, 1.0, 1.0), (1.0, 0.0, 0.0)
+    road, grass = (0.4, 0.4, 0.4), (0.4, 0.9, 0.4)
+    for colour, weight in ((white, 5), (red, 5), (road, 1), (grass, 1)):
+        x = torch.tensor(colour)[None, :, None, None].expand(2, 3, 4, 4)
+        assert vae.squared_error(x, x + 0.1, 4.0) == pytest.approx(weight * 48 * 0.01, rel=1e-4)
+
+
 def test_the_kl_is_weighted() -> None:
     def mean_kl(weight: float) -> float:
         config = vae.VaeConfig(latent_size=8, free_bits=0.0, kl_weight=weight)

@@ -164,7 +164,7 @@ def test_every_recipe_moves_every_network(recipe: str, networks: str) -> None:
 
 def test_the_warm_up_is_the_vae_to_the_bit() -> None:
     recipe = adversarial.RECIPES["anchored"]
-    config = vae.VaeConfig(latent_size=6, kl_weight=recipe.kl)
+    config = vae.VaeConfig(latent_size=6, kl_weight=recipe.kl, kerb_weight=recipe.kerb)
     same = vae.VaeLearner(config, CPU, vae.Schedule(recipe.rate, 50, True), seed=0)
     subject = learner(warmup=3, networks="vae")
     discriminator = values(subject.model.discriminator)

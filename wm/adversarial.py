@@ -38,6 +38,7 @@ class Recipe:
     feature: tuple[float, float]  # learned similarity, for the encoder and for the decoder (gamma)
     adversarial: float
     pixel: float = 0.0  # squared error, for both
+    kerb: float = 0.0  # added weight of a kerb's pixels in it
     kl: float = 1.0
     free_bits: float = 0.0  # nats a latent dimension that cost nothing
     moment: float = 0.0  # the batch's z held at mean 0 and deviation 1
@@ -66,8 +67,8 @@ RECIPES = {
     ),
     "anchored": Recipe(
         fakes=("reconstruction",), saturating=False, rate=2e-3, discriminator_rate=2e-4,
-        feature=(0.5, 0.5), adversarial=5, pixel=1, kl=0.1, free_bits=0.5, relative=True, limit=0.5,
-        decay=True,
+        feature=(0.5, 0.5), adversarial=5, pixel=1, kerb=4, kl=0.1, free_bits=0.5, relative=True,
+        limit=0.5, decay=True,
     ),
 }  # fmt: skip
 
@@ -140,7 +141,7 @@ class VaeganLearner:
             if "sample" in recipe.fakes and not warm:
                 prior = torch.randn(z.shape, generator=noise).to(z.device)
                 pictures["sample"] = model.decoder(prior)
-        error = vae.squared_error(batch, pictures["reconstruction"])
+        error = vae.squared_error(batch, pictures["reconstruction"], recipe.kerb)
         kl = vae.kl_loss(mu, logvar, recipe.free_bits)
         logs = {"squared_error": error.detach(), "kl": kl.detach()}
         on_latents = recipe.kl * kl + recipe.moment * moment_loss(z)

@@ -58,8 +58,9 @@ class Progress:
         self._printed = time.monotonic()
         rate = (self._done - self._resumed) / max(self._printed - self._started, 1e-9)
         left = (self._total - self._done) / rate if rate else float("inf")
+        pace = f"{1 / rate:.1f} s each" if 0 < rate < 1 else f"{rate:.1f}/s"
         print(
-            f"{self._title}: {self._done}/{self._total} {self._unit}, {rate:.1f}/s, "
+            f"{self._title}: {self._done}/{self._total} {self._unit}, {pace}, "
             f"{left:.0f} s left  {self._numbers}".rstrip(),
             file=sys.stderr,
             flush=True,
