@@ -293,6 +293,18 @@ def test_the_limit_holds_the_adversarial_gradient_down_and_never_up(
     assert float(logs["adversarial_share"]) == pytest.approx(3.0, rel=1e-3)
 
 
+def test_the_discriminator_slows_down_with_the_decoder() -> None:
+    subject = learner("anchored", warmup=10)  # of 50 steps
+    rates = []
+    for done in (10, 30, 49):
+        subject.done = done
+        subject.step(frames(), noise(done))
+        rates.append(subject.discriminator.param_groups[0]["lr"])
+    full = subject.recipe.discriminator_rate
+    assert rates[:2] == pytest.approx([full, full / 2])
+    assert rates[2] < 0.01 * full
+
+
 def test_balance_rests_a_discriminator_that_is_ahead() -> None:
     """Second source: its rate falls when fakes are told apart more surely than they fool."""
     subject = learner("balanced")

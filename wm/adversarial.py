@@ -45,7 +45,7 @@ class Recipe:
     summed: bool = False  # learned similarity summed over a frame's features, not averaged
     relative: bool = False  # weights of learned similarity are shares of the pixel gradient
     limit: float | None = None  # the adversarial gradient's largest share of it
-    decay: bool = False  # half a cosine for `rate`, or constant
+    decay: bool = False  # half a cosine for the rates, or constant
     optimizer: Literal["adam", "rmsprop"] = "adam"
     beta1: float = 0.9
     balance: float | None = None  # the discriminator's rate times sigmoid(balance * (fake - gen))
@@ -121,6 +121,10 @@ class VaeganLearner:
         self.compute, self.recipe, self.done = compute, recipe, 0
         self.warmup = warmup if recipe.pixel else 0
         self.schedule = vae.Schedule(recipe.rate, steps, recipe.decay)
+        # slows down with the decoder, which it would otherwise leave behind
+        self.discriminator_schedule = vae.Schedule(
+            recipe.discriminator_rate, steps - self.warmup, recipe.decay
+        )
         self.encoder = self._optimizer(model.encoder)
         self.decoder = self._optimizer(model.decoder)
         self.discriminator = self._optimizer(model.discriminator)
@@ -176,7 +180,7 @@ class VaeganLearner:
         loss = discriminator_loss(real, fakes)
         self.discriminator.zero_grad()
         loss.backward()
-        rate = torch.tensor(recipe.discriminator_rate)
+        rate = torch.tensor(self.discriminator_schedule.at(self.done - self.warmup))
         if recipe.balance is not None:
             ahead = F.softplus(fakes[0]).mean() - F.softplus(-fakes[0]).mean()
             rate = rate * torch.sigmoid(recipe.balance * ahead.detach())
