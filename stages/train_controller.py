@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 
+import numpy as np
 from pydantic import Field
 
 from wm import artifacts, controller, evolution, params, weights
@@ -15,18 +15,15 @@ from wm.scratch import Checkpoint
 from wm.stage import main
 from wm.workers import Fleet, models
 
-MODEL = Path("models/controller")
-
 
 class TrainController(ControllerConfig):
     population: int = Field(ge=4)
     episodes: int = Field(ge=1)
     """A candidate's, on tracks that all candidates of a generation share; new ones for the next."""
     z_generations: int = Field(ge=0)
-    """First, with the weights of h held at 0 (0: none, as in the paper)."""
+    """First, with any weights of h held at 0; then `generations` of all, or of the same for z."""
     z_sigma: float = Field(gt=0)
     generations: int = Field(ge=1)
-    """Then, of all parameters."""
     sigma: float = Field(gt=0)
     start_bias: tuple[float, float, float]
     """Of the first mean for steering, gas and brake, before tanh; its weights are 0."""
@@ -47,7 +44,11 @@ def run() -> None:
     where = models(shared, config, "fast")
     latent_size = weights.read_config(where.vision)["latent_size"]
     hidden_size = weights.read_config(where.memory)["hidden_size"] if where.memory else 0
-    late = controller.reads_memory(config, latent_size, hidden_size)
+    on_z = ~controller.reads_memory(config, latent_size, hidden_size)
+    phases = [Phase(train.z_generations, train.z_sigma, on_z),
+              Phase(train.generations, train.sigma, np.ones_like(on_z))]  # fmt: skip
+    if on_z.all():
+        phases = [Phase(train.z_generations + train.generations, train.z_sigma, on_z)]
     key = shared.model_dump(include={"seed", "precision"}) | train.model_dump()
     with (
         Checkpoint("train_controller", key, where.directories) as checkpoint,
@@ -61,15 +62,12 @@ def run() -> None:
         vector, rows = evolution.evolve(
             fleet.fitness,
             lambda vector: fleet.validation(vector, train.validation_episodes),
-            start=controller.biased(train.start_bias, len(late)),
-            phases=[Phase(train.z_generations, train.z_sigma, ~late),
-                    Phase(train.generations, train.sigma, late | True)],
-            population=train.population, validate_every=train.validate_every,
-            weight_decay=train.weight_decay, seed=shared.seed,
-            checkpoint=checkpoint, title="train_controller",
+            start=controller.biased(train.start_bias, len(on_z)), phases=phases,
+            population=train.population, validate_every=train.validate_every, seed=shared.seed,
+            weight_decay=train.weight_decay, checkpoint=checkpoint, title="train_controller",
         )  # fmt: skip
         meter.count("episodes", len(rows) * train.population * train.episodes)
-        with artifacts.publish(MODEL) as directory:
+        with artifacts.publish("models/controller") as directory:
             controller.save(directory, config, vector)
         artifacts.write_csv("plots/train_controller.csv", rows)
         artifacts.write_json("metrics/train_controller.json", evolution.summary(rows))
