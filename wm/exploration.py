@@ -3,7 +3,7 @@
 `Gusts` is the random policy of the sources: full gas, then a new random action every few steps.
 It leaves the road in the first corner, so most of what it sees is grass at walking speed.
 `Drift` steers and accelerates by Ornstein-Uhlenbeck noise and is drawn to the road that it sees,
-each episode by another force: from blind wandering to taking corners at speed. A mix of both
+each episode by another force: from swerving off it to holding it through corners. A mix of both
 covers what a controller in training comes through and what a good one sees.
 
 An episode's actions come from its own generator: they depend neither on the other episodes of the

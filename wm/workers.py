@@ -170,7 +170,7 @@ class Fleet:
     episodes: int
     """A controller's in `fitness`."""
     shard_candidates: int
-    """Controllers of a task in `fitness`."""
+    """Controllers of a task in `fitness`, tracks of one in `validation`."""
     max_steps: int
     patience: int | None
 
@@ -183,10 +183,10 @@ class Fleet:
         returns = self._returns([(part, seeds) for part in parts], noise_seed)
         return returns.reshape(len(vectors), len(seeds)).mean(axis=1)
 
-    def validation(self, vector: np.ndarray, episodes: int) -> float:
-        """The mean return of `vector` (D,) on `episodes` tracks, always the same."""
-        seeds = [seeding.integer(self.seed, "validate", i) for i in range(episodes)]
-        parts = _parts(seeds, self.shard_candidates * self.episodes)
+    def validation(self, vector: np.ndarray, tracks: int) -> float:
+        """The mean return of `vector` (D,) on `tracks` tracks, always the same."""
+        seeds = [seeding.integer(self.seed, "validate", i) for i in range(tracks)]
+        parts = _parts(seeds, self.shard_candidates)
         noise_seed = seeding.integer(self.seed, "validate noise")
         return float(self._returns([(vector[None], part) for part in parts], noise_seed).mean())
 
