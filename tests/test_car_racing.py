@@ -12,7 +12,7 @@ from gymnasium.envs.box2d.car_racing import CarRacing
 from gymnasium.utils.env_checker import check_env
 
 from wm import track
-from wm.car_racing import TELEMETRY, make, preprocess, telemetry
+from wm.car_racing import TELEMETRY, make, on_road, preprocess, telemetry
 
 HALF_ROAD = 40 / 6
 DRIVERS: list[Driver] = [lap, spin, leave, wander]
@@ -250,3 +250,10 @@ def test_curvature_ahead_is_the_track_s_turn() -> None:
 
 def test_gymnasium_s_own_checks_pass() -> None:
     check_env(make("fast"), skip_render_check=True)
+
+
+def test_on_the_road_is_within_half_its_width() -> None:
+    values = np.zeros((4, len(TELEMETRY)), np.float32)
+    values[:, TELEMETRY.index("lateral_offset")] = [0, HALF_ROAD - 0.1, -HALF_ROAD - 0.1, 50]
+    values[:, TELEMETRY.index("speed")] = [0, 50, 0, 0]
+    assert on_road(values).tolist() == [True, True, False, False]

@@ -1,8 +1,10 @@
 from pathlib import Path
 
 import pytest
+import yaml
 from pydantic import Field
 
+from wm import adversarial
 from wm.errors import UserError
 from wm.params import Params, Run, load
 
@@ -72,3 +74,16 @@ def test_bad_input_is_one_line_that_names_the_key(tmp_path: Path, text: str, nam
 def test_missing_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"absent\.yaml: not found"):
         load("train_vae", Schema, tmp_path / "absent.yaml")
+
+
+def test_both_vision_models_are_trained_alike_at_the_laptop_scale() -> None:
+    """What the comparison of the two rests on: the VAE-GAN's warm-up is the VAE's training."""
+    everything = yaml.safe_load((Path(__file__).parent.parent / "params.yaml").read_text())
+    presets = everything["presets"]["laptop"]
+    plain, gan = presets["train_vae"], presets["train_vaegan"]
+    recipe = adversarial.RECIPES["anchored"]
+    assert gan["networks"] == "vae"
+    assert (plain["steps"], plain["batch_size"]) == (gan["steps"], gan["batch_size"])
+    assert (plain["learning_rate"], plain["decay"]) == (recipe.rate, recipe.decay)
+    assert (plain["kl_weight"], plain["kerb_weight"]) == (recipe.kl, recipe.kerb)
+    assert everything["train_vae"]["free_bits"] == recipe.free_bits

@@ -9,11 +9,12 @@ import pytest
 import torch
 
 from tests.test_controller import config
-from wm import episodes, memory, vae, weights, workers
+from wm import episodes, memory, seeding, vae, weights, workers
 from wm.controller import parameter_count
 from wm.executor import Executor
 from wm.mdnrnn import MDNRNN, MdnRnnConfig
 from wm.params import Run
+from wm.rollout import Outcome
 from wm.workers import Drive, Fleet, Models, Recording, drive, fast_garage, record
 
 
@@ -47,6 +48,10 @@ def models(tmp_path: Path) -> Models:
     return Models(run, "fast", tmp_path / "vae", tmp_path / "rnn")
 
 
+def outcome(seed: int) -> Outcome:
+    return Outcome(seed, float(seed), 1, False, False, False, 0.0, None)
+
+
 def test_fitness_does_not_depend_on_the_workers(models: Models) -> None:
     vectors = np.random.default_rng(0).normal(size=(4, parameter_count(config(), 4, 8)))
     results, validations = [], []
@@ -60,8 +65,39 @@ def test_fitness_does_not_depend_on_the_workers(models: Models) -> None:
             validations.append(fleet.validation(vectors[0], 5))
     assert np.array_equal(results[0], results[1])
     assert validations[0] == validations[1]
-    assert len(set(results[0][0])) > 1
     assert (results[0][0] != results[0][1]).any()  # other tracks
+    seeds = [seeding.integer(0, "train", 0, i) for i in range(2)]
+    cockpit = workers.Cockpit(models)
+    for vector, fitness in zip(vectors, results[0][0], strict=True):
+        alone = drive(cockpit, Drive(config(), vector[None], seeds, 0, 60))
+        # a batch of another size may differ in its last bits
+        assert fitness == pytest.approx(np.mean([outcome.return_ for outcome in alone]), abs=1)
+    assert np.ptp(results[0][0]) > 1
+
+
+def test_validation_is_always_on_the_same_tracks_and_never_on_fitness_ones() -> None:
+    seen: list[tuple[int, int]] = []
+
+    class Recorder:
+        def map(self, function: object, tasks: list[Drive]) -> list[list[Outcome]]:
+            seen.extend((i, seed) for i, task in enumerate(tasks) for seed in task.seeds)
+            return [[outcome(seed) for seed in task.seeds] for task in tasks]
+
+    fleet = Fleet(
+        Recorder(), config(), seed=0, episodes=3, shard_candidates=4, max_steps=60, patience=None
+    )  # type: ignore[arg-type]
+    vector = np.zeros((1, 2))
+    first, second = fleet.validation(vector[0], 10), fleet.validation(vector[0], 10)
+    assert first == second
+    assert seen[:10] == seen[10:]
+    assert [task for task, _ in seen[:10]] == [0] * 4 + [1] * 4 + [2] * 2
+    validation = {seed for _, seed in seen}
+    assert len(validation) == 10
+    seen.clear()
+    for generation in range(5):
+        fleet.fitness(generation, vector)
+    assert len({seed for _, seed in seen}) == 15
+    assert validation.isdisjoint(seed for _, seed in seen)
 
 
 def test_recordings_are_what_was_driven(models: Models, tmp_path: Path) -> None:
