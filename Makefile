@@ -4,7 +4,7 @@ BIN := $(CURDIR)/.venv/bin
 # dvc starts `python` for each stage: the one of .venv
 export PATH := $(BIN):$(PATH)
 
-.PHONY: repro test smoke lint
+.PHONY: repro test smoke lint bench
 
 repro: .venv/installed
 	dvc repro
@@ -16,6 +16,11 @@ lint: .venv/installed
 	ruff check .
 	ruff format --check .
 	mypy
+
+# side by side with others, on one core: bench/results.json
+bench: .venv/installed
+	pip install --quiet -c constraints.txt '.[bench]'
+	python -m bench
 
 # the whole pipeline at the smoke scale in a copy of the working tree, which is thrown away
 smoke: .venv/installed

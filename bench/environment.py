@@ -1,67 +1,88 @@
-"""Steps a second of gymnasium's CarRacing-v3 and of the fast environment, on one core.
+"""Environment steps over whole episodes, resets included."""
 
-    python -m bench.environment [--episodes 3] [--steps 1000] [--repeats 3]
+from __future__ import annotations
 
-Whole episodes of the same seeds and actions, resets included; the two alternate, and the table has
-the medians. `new tracks`: every episode on a track that the process has not seen; `seen tracks`: as
-when the candidates of one generation drive the same tracks.
-"""
-
-import argparse
-import os
-import statistics
+import itertools
 import time
+from collections.abc import Iterator
+from typing import Any
 
-import cv2
+import envpool
 import gymnasium
 import numpy as np
 
-from wm.car_racing import make
+from bench.side_by_side import Contest
+from wm.car_racing import FastCarRacing, make
+
+EPISODES, STEPS = 2, 1000
 
 
-def steps_per_second(env: gymnasium.Env, seeds: range, steps: int) -> float:
-    """Drives an episode a seed, gently swerving, of at most `steps` steps."""
+def action(step: int) -> np.ndarray:
+    """Gently swerving."""
+    return np.array([0.3 * np.sin(0.05 * step), 0.1, 0.0], np.float32)
+
+
+def drive(env: gymnasium.Env, seeds: range) -> float:
+    """Steps a second over an episode a seed."""
     taken, start = 0, time.perf_counter()
     for seed in seeds:
         env.reset(seed=seed)
-        for step in range(steps):
-            swerve = 0.3 * np.sin(0.05 * step)
-            _, _, terminated, truncated, _ = env.step(np.array([swerve, 0.1, 0.0], np.float32))
+        for step in range(STEPS):
+            _, _, terminated, truncated, _ = env.step(action(step))
             taken += 1
             if terminated or truncated:
                 break
     return taken / (time.perf_counter() - start)
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--episodes", type=int, default=3)
-    parser.add_argument("--steps", type=int, default=1000)
-    parser.add_argument("--repeats", type=int, default=3)
-    arguments = parser.parse_args()
-    cv2.setNumThreads(1)
-    if hasattr(os, "sched_setaffinity"):
-        os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
-    official, fast = make("official"), make("fast")
-    steps_per_second(fast, range(1), 100)  # the first use draws the car and the grass
-    rates: dict[str, list[float]] = {
-        "official": [],
-        "fast, new tracks": [],
-        "fast, seen tracks": [],
+def drive_envpool(count: int) -> float:
+    """The same with `count` of EnvPool's environments in step, which draw tracks of their own and
+    leave the frames at 96x96."""
+    pool: Any = envpool.make_gymnasium(
+        "CarRacing-v3", num_envs=count, num_threads=1, max_episode_steps=STEPS, seed=1
+    )
+    start = time.perf_counter()
+    pool.reset()
+    taken = max(EPISODES * STEPS // count, STEPS // 4)
+    for step in range(taken):
+        pool.step(np.tile(action(step), (count, 1)))  # starts anew where an episode has ended
+    rate = count * taken / (time.perf_counter() - start)
+    pool.close()
+    return rate
+
+
+class Undrawn(FastCarRacing):
+    """The physics alone."""
+
+    _blank = np.zeros((64, 64, 3), np.uint8)
+
+    def _draw(self) -> np.ndarray:
+        return self._blank
+
+
+def contests() -> list[Contest]:
+    fast, official, undrawn = make("fast"), make("official"), Undrawn()
+    ours, theirs = itertools.count(1000, EPISODES), itertools.count(1000, EPISODES)
+    seen = range(1, 1 + EPISODES)
+
+    def new(env: gymnasium.Env, first: Iterator[int]) -> float:
+        start = next(first)
+        return drive(env, range(start, start + EPISODES))
+
+    pools = {
+        "EnvPool, 1 environment": lambda: drive_envpool(1),
+        "EnvPool, 64 environments": lambda: drive_envpool(64),
     }
-    for repeat in range(arguments.repeats):
-        first = 1000 + repeat * arguments.episodes
-        seeds = range(first, first + arguments.episodes)
-        rates["official"].append(steps_per_second(official, seeds, arguments.steps))
-        rates["fast, new tracks"].append(steps_per_second(fast, seeds, arguments.steps))
-        rates["fast, seen tracks"].append(steps_per_second(fast, seeds, arguments.steps))
-    base = statistics.median(rates["official"])
-    print(f"{'environment':<20}{'steps/s':>10}{'least':>10}{'most':>10}{'ratio':>8}")
-    for name, values in rates.items():
-        median = statistics.median(values)
-        least, most = min(values), max(values)
-        print(f"{name:<20}{median:>10.0f}{least:>10.0f}{most:>10.0f}{median / base:>8.1f}")
-
-
-if __name__ == "__main__":
-    main()
+    return [
+        Contest(
+            "environment, tracks that are new",
+            "steps/s",
+            {"ours": lambda: new(fast, ours), "gymnasium": lambda: new(official, theirs), **pools},
+        ),
+        Contest(
+            "environment, tracks seen before, as by a generation's candidates (limit: the physics)",
+            "steps/s",
+            {"ours": lambda: drive(fast, seen), "gymnasium": lambda: drive(official, seen)},
+            limit=lambda: drive(undrawn, seen),
+        ),
+    ]
