@@ -19,7 +19,7 @@ from wm.params import Run
 
 RESULTS = Path(__file__).parent / "results.json"
 PARTS = ("environment", "agent", "training", "store")
-EPISODES, STEPS = 16, 500
+EPISODES, STEPS = 10, 500
 
 
 def main() -> None:
