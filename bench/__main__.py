@@ -8,48 +8,56 @@ from __future__ import annotations
 import argparse
 import sys
 import tempfile
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 
 import torch
 
-from bench import agent, environment, side_by_side, store, training
+from bench import agent, environment, scaling, side_by_side, store, training
+from bench.side_by_side import Contest
 from wm import artifacts, compute, workers
 from wm.params import Run
 
 RESULTS = Path(__file__).parent / "results.json"
-PARTS = ("environment", "agent", "training", "store")
+PARTS = ("scaling", "environment", "agent", "training", "store")
 EPISODES, STEPS = 10, 500
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description="Speed, side by side, on one core.")
+    parser = argparse.ArgumentParser(description="Speed, side by side.")
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--only", nargs="+", choices=PARTS, default=PARTS, metavar="PART")
     arguments = parser.parse_args()
-    side_by_side.one_core()
     machine = side_by_side.machine()
-    run = Run(vision="vae", scale="laptop", seed=0, precision="auto", threads=1)
-    device = replace(compute.prepare(run, threads=1), device=torch.device("cpu"))
     records: list[dict[str, object]] = []
+
+    def compare(contests: list[Contest]) -> None:
+        for contest in contests:
+            rows = side_by_side.run(contest, arguments.repeats)
+            records.extend(row.record() for row in rows)
+            print(side_by_side.table(records[-len(rows) :]), flush=True)
+
     with tempfile.TemporaryDirectory() as folder:
+        if "scaling" in arguments.only:
+            with ExitStack() as stack:
+                compare(scaling.contests(Path(folder), stack))
+        side_by_side.one_core()
+        run = Run(vision="vae", scale="laptop", seed=0, precision="auto", threads=1)
+        device = replace(compute.prepare(run, threads=1), device=torch.device("cpu"))
         directory, scratch = Path(folder) / "episodes", Path(folder) / "scratch"
         directory.mkdir()
         scratch.mkdir()
         task = workers.Recording(list(range(EPISODES)), 0, 0.1, STEPS, directory)
         workers.record(workers.Garage("fast"), task)
-        parts = {
-            "environment": environment.contests,
-            "agent": lambda: agent.contests(device),
-            "training": lambda: training.contests(device, directory),
-            "store": lambda: store.contests(directory, scratch),
-        }
-        for part in arguments.only:
-            for contest in parts[part]():
-                rows = side_by_side.run(contest, arguments.repeats)
-                records += [row.record() for row in rows]
-                print(side_by_side.table(records[-len(rows) :]), flush=True)
+        if "environment" in arguments.only:
+            compare(environment.contests())
+        if "agent" in arguments.only:
+            compare(agent.contests(device))
+        if "training" in arguments.only:
+            compare(training.contests(device, directory))
         if "store" in arguments.only:
+            compare(store.contests(directory, scratch))
             sizes = store.bytes_per_frame(directory, scratch)
             print("\nbytes a frame: " + ", ".join(f"{name} {n}" for name, n in sizes.items()))
     if set(arguments.only) == set(PARTS):
