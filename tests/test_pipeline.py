@@ -88,6 +88,10 @@ def test_vaegan_runs_from_encode_on_and_the_diffs_line_up(repository: Path, shel
     assert re.search(r"vision +\| vae +\| vaegan", params)
     plots = shell(repository, "dvc", "plots", "diff", "--json", "HEAD").stdout
     assert "encode_reconstructions.png" in plots
+    # either way again costs nothing: the run cache has both
+    for vision in ("vae", "vaegan", "vae"):
+        again = shell(repository, "dvc", "exp", "run", "-S", f"vision={vision}")
+        assert executed(again.stdout) == [], vision
     shell(repository, "git", "checkout", "-q", ".")
     shell(repository, "dvc", "checkout")
     back = shell(repository, "dvc", "repro")
