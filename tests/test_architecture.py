@@ -14,7 +14,7 @@ MODULES = sorted(path.stem for path in (ROOT / "wm").glob("*.py") if path.stem !
 DVC = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]
 
 FOUNDATION = {"errors", "params", "seeding", "artifacts"}
-NETS = {"vae", "vaegan", "adversarial", "mdnrnn", "controller"}
+NETS = {"convolutions", "vae", "vaegan", "adversarial", "mdnrnn", "controller"}
 LOOPS = {"training", "evolution", "executor", "rollout"}
 
 

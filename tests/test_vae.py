@@ -48,20 +48,6 @@ def test_the_papers_number_of_parameters() -> None:
     assert sum(p.numel() for p in vae.VAE(vae.VaeConfig()).parameters()) == 4_348_547
 
 
-@pytest.mark.parametrize("n", [1, 3])
-def test_from_one_pixel_is_torchs_transposed_convolution(n: int) -> None:
-    fast = vae.FromPixel(7, 4, 5, stride=2)
-    slow = torch.nn.ConvTranspose2d(7, 4, 5, stride=2)
-    slow.load_state_dict(fast.state_dict())
-    x = torch.randn(n, 7, 1, 1, generator=noise(0))
-    picture = torch.randn(n, 4, 5, 5, generator=noise(1))
-    for layer in (fast, slow):
-        (layer(x) * picture).sum().backward()
-    torch.testing.assert_close(fast(x), slow(x))
-    for one, other in zip(fast.parameters(), slow.parameters(), strict=True):
-        torch.testing.assert_close(one.grad, other.grad)
-
-
 def test_the_squared_error_is_the_papers_unless_kerbs_are_weighted() -> None:
     x, other = torch.rand(2, 3, 3, 64, 64, generator=noise(0))
     by_hand = (x - other).square().sum() / 3
@@ -77,7 +63,7 @@ def test_the_kl_is_weighted() -> None:
     def mean_kl(weight: float) -> float:
         config = vae.VaeConfig(latent_size=8, free_bits=0.0, kl_weight=weight)
         subject = vae.VaeLearner(config, CPU, vae.Schedule(1e-3, 100, decay=False), seed=0)
-        for step in range(20):
+        for step in range(60):
             losses = subject.step(frames(4), noise(step))
         return float(losses["kl"])
 

@@ -11,6 +11,7 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from wm import vae
+from wm.convolutions import Transposed
 from wm.params import Params
 
 CORNER = 8  # rows and columns of the seed encoder's last feature map
@@ -34,8 +35,8 @@ def _down(channels_in: int, channels_out: int, stride: int = 2) -> nn.Conv2d:
     return nn.Conv2d(channels_in, channels_out, 5, stride=stride, padding=2)
 
 
-def _up(channels_in: int, channels_out: int) -> nn.ConvTranspose2d:
-    return nn.ConvTranspose2d(channels_in, channels_out, 5, 2, padding=2, output_padding=1)
+def _up(channels_in: int, channels_out: int) -> Transposed:
+    return Transposed(channels_in, channels_out, 5, 2, padding=2, output_padding=1)
 
 
 class SeedEncoder(nn.Module):

@@ -1,10 +1,10 @@
 """Frames in, latents out and back: a trained VAE's or VAE-GAN's encoder and decoder, for use.
 
 The encoder is the rollout's most expensive network, so its weights are prepared once: BatchNorm
-folded into the layer before it, cast to the compute's type, laid out channels-last. BatchNorm's
-stored statistics are used, so a frame's latents do not depend on the frames beside it; their last
-bits may depend on how many there are (matrix products block by size), which is why shards are of
-fixed size.
+folded into the layer before it and the frames' 1/255 into the first one, cast to the compute's
+type, laid out channels-last. BatchNorm's stored statistics are used, so a frame's latents do not
+depend on the frames beside it; their last bits may depend on how many there are (matrix products
+block by size), which is why shards are of fixed size.
 """
 
 from __future__ import annotations
@@ -25,10 +25,15 @@ from wm.errors import UserError
 
 def to_float(frames: np.ndarray | Tensor, device: torch.device) -> Tensor:
     """uint8 (N, 64, 64, 3) -> float32 (N, 3, 64, 64) in [0, 1], channels-last in memory."""
+    return _to_images(frames, device).float() / 255
+
+
+def _to_images(frames: np.ndarray | Tensor, device: torch.device) -> Tensor:
+    """uint8 (N, 64, 64, 3) -> uint8 (N, 3, 64, 64), the same memory."""
     pixels = torch.as_tensor(frames).to(device)
     assert pixels.dtype == torch.uint8, pixels.dtype
     assert pixels.shape[1:] == (64, 64, 3), pixels.shape
-    return pixels.permute(0, 3, 1, 2).float() / 255
+    return pixels.permute(0, 3, 1, 2)
 
 
 def to_frames(x: Tensor) -> np.ndarray:
@@ -44,14 +49,14 @@ class Vision:
         self, encoder: nn.Module, decoder: nn.Module, latent_size: int, compute: Compute
     ) -> None:
         self.latent_size, self.compute = latent_size, compute
-        self._encoder = _prepared(encoder, compute)
+        self._encoder = _prepared(_of_bytes(encoder), compute)
         self._decoder = _prepared(decoder, compute)
 
     @torch.inference_mode()
     def encode(self, frames: np.ndarray | Tensor) -> tuple[Tensor, Tensor]:
         """uint8 (N, 64, 64, 3) -> mu, logvar, float32 (N, latent_size)."""
-        x = to_float(frames, self.compute.device).to(self.compute.dtype)
-        mu, logvar = self._encoder(x)
+        bytes_ = _to_images(frames, self.compute.device)
+        mu, logvar = self._encoder(bytes_.to(self.compute.dtype))
         return mu.float(), logvar.float()
 
     @torch.inference_mode()
@@ -82,6 +87,15 @@ def load(directory: Path | str, compute: Compute) -> Vision:
         raise UserError(f"{directory}/config.json: {key}: {first['msg']}; train again") from None
     weights.load_into(directory, model)
     return Vision(model.encoder, model.decoder, int(saved["latent_size"]), compute)
+
+
+@torch.no_grad()
+def _of_bytes(encoder: nn.Module) -> nn.Module:
+    """A copy that takes [0, 255] for [0, 1]; bfloat16 holds a byte, but rounds its 255th."""
+    encoder = copy.deepcopy(encoder)
+    first = next(module for module in encoder.modules() if isinstance(module, nn.Conv2d))
+    first.weight /= 255
+    return encoder
 
 
 def _prepared(network: nn.Module, compute: Compute) -> nn.Module:
