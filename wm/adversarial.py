@@ -149,22 +149,25 @@ class VaeganLearner:
         kl = vae.kl_loss(mu, logvar, recipe.free_bits)
         logs = {"squared_error": error.detach(), "kl": kl.detach()}
         on_latents = recipe.kl * kl + recipe.moment * moment_loss(z)
-        (pixel,) = torch.autograd.grad(error, pictures["reconstruction"], retain_graph=True)
-        for_encoder, for_decoder = pixel, {"reconstruction": pixel}
-        if not warm:
-            logs |= self._discriminator_step(batch, pictures)
-            for_encoder, for_decoder, losses = self._pull(batch, pictures, pixel)
-            logs |= losses
         # both steps are taken from the weights before either
         self.encoder.zero_grad()
         self.decoder.zero_grad()
-        (at_z,) = torch.autograd.grad(pictures["reconstruction"], z, for_encoder, retain_graph=True)
-        torch.autograd.backward(
-            list(pictures.values()),
-            [for_decoder[name] for name in pictures],
-            inputs=list(model.decoder.parameters()),
-        )
-        torch.autograd.backward([z, on_latents], [at_z, torch.ones_like(on_latents)])
+        if warm:
+            (error + on_latents).backward()
+        else:
+            logs |= self._discriminator_step(batch, pictures)
+            (pixel,) = torch.autograd.grad(error, pictures["reconstruction"], retain_graph=True)
+            for_encoder, for_decoder, losses = self._pull(batch, pictures, pixel)
+            logs |= losses
+            (at_z,) = torch.autograd.grad(
+                pictures["reconstruction"], z, for_encoder, retain_graph=True
+            )
+            torch.autograd.backward(
+                list(pictures.values()),
+                [for_decoder[name] for name in pictures],
+                inputs=list(model.decoder.parameters()),
+            )
+            torch.autograd.backward([z, on_latents], [at_z, torch.ones_like(on_latents)])
         for optimizer in (self.decoder, self.encoder):
             optimizer.param_groups[0]["lr"] = self.schedule.at(self.done)
             optimizer.step()
