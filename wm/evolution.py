@@ -8,6 +8,7 @@ pickle.
 from __future__ import annotations
 
 import warnings
+from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -49,6 +50,53 @@ class _State:
     """Mean return of the distribution's mean after so many generations."""
 
 
+class _Search:
+    """CMA-ES through the phases."""
+
+    def __init__(
+        self, start: np.ndarray, phases: Sequence[Phase], population: int, seed: int, average: int
+    ) -> None:
+        self._phases = enumerate(phases)
+        self._population, self._seed = population, seed
+        self._left = 0  # generations of the phase
+        self._base = start  # where the phase began
+        self._means: deque[np.ndarray] = deque(maxlen=average)
+
+    @property
+    def mean(self) -> np.ndarray:
+        """Over the phase's last `average` generations, float64 (D,)."""
+        return np.mean(self._means, axis=0) if self._means else self._base
+
+    @property
+    def sigma(self) -> float:
+        """The step size."""
+        return float(self._strategy.sigma)
+
+    def ask(self) -> np.ndarray:
+        """A generation's solutions, float64 (P, D)."""
+        while not self._left:
+            self._begin(*next(self._phases))
+        self._asked = self._strategy.ask()
+        solutions = np.tile(self._base, (self._population, 1))
+        solutions[:, self._active] = self._asked
+        return solutions
+
+    def tell(self, cost: np.ndarray) -> None:
+        """What each of the solutions last asked for costs, (P,)."""
+        self._strategy.tell(self._asked, list(cost))
+        mean = self._base.copy()
+        mean[self._active] = self._strategy.mean
+        self._means.append(mean)
+        self._left -= 1
+
+    def _begin(self, number: int, phase: Phase) -> None:
+        self._base = self.mean
+        self._means.clear()
+        self._left, self._active = phase.generations, phase.active
+        start = self._base[phase.active]
+        self._strategy = _strategy(start, phase.sigma, self._population, self._seed, number)
+
+
 # the eigendecomposition's last bits depend on the number of threads
 @threadpool_limits.wrap(limits=1)
 def evolve(
@@ -58,6 +106,7 @@ def evolve(
     start: np.ndarray,
     phases: Sequence[Phase],
     population: int,
+    average: int,
     validate_every: int,
     weight_decay: float,
     seed: int,
@@ -68,8 +117,10 @@ def evolve(
 
     evaluate(generation, solutions (P, D)) gives the fitness (P,) of each; validate(mean (D,)) that
     of the distribution's mean on what does not change, every `validate_every` generations and
-    after the last: the mean that scored highest is returned (the earliest of equals). It begins at
-    `start` (D,); generations are counted over all `phases`.
+    after the last: the mean that scored highest is returned (the earliest of equals). What is
+    validated, and where the next phase begins, is the mean over `average` generations: each moves
+    by a random step among hundreds of dimensions, most of which averages out.
+    It begins at `start` (D,); generations are counted over all `phases`.
     `weight_decay` times the mean square of a solution is taken off its fitness (the paper's code).
 
     A row of the curve holds the generation, counted from 1, the fitness' best, mean and std (before
@@ -80,37 +131,32 @@ def evolve(
     if (saved := checkpoint.load()) is not None:
         validations = {int(key): value for key, value in saved["validations"].items()}
         state = _State(saved["fitness"], validations)
-    mean, best, best_value = start, start, -np.inf
+    search = _Search(start, phases, population, seed, average)
+    best, best_value = start, -np.inf
     rows: list[Row] = []
     resumed = len(state.fitness)
     generations = sum(phase.generations for phase in phases)
     with Progress(title, generations, "generations", done=resumed) as progress:
-        for index, phase in enumerate(phases):
-            strategy = _strategy(mean[phase.active], phase.sigma, population, seed, index)
-            for _ in range(phase.generations):
-                generation = len(rows)
-                solutions = np.tile(mean, (population, 1))
-                solutions[:, phase.active] = evolved = strategy.ask()
-                if generation == len(state.fitness):
-                    fitness = evaluate(generation, solutions)
-                    _check(fitness, population, title, generation)
-                    state.fitness.append(fitness.tolist())
-                fitness = np.array(state.fitness[generation])
-                penalty = weight_decay * np.square(solutions).mean(axis=1)
-                strategy.tell(evolved, list(penalty - fitness))
-                mean = mean.copy()
-                mean[phase.active] = strategy.mean
-                number = generation + 1
-                if number % validate_every == 0 or number == generations:
-                    if number not in state.validations:
-                        state.validations[number] = float(validate(mean))
-                        _check(np.array([state.validations[number]]), 1, title, generation)
-                    if state.validations[number] > best_value:
-                        best, best_value = mean, state.validations[number]
-                rows.append(_row(number, fitness, float(strategy.sigma), state.validations))
-                if generation >= resumed:
-                    checkpoint.save({"fitness": state.fitness, "validations": state.validations})
-                    progress.advance(best=fitness.max(), mean=fitness.mean(), validation=best_value)
+        for generation in range(generations):
+            solutions = search.ask()
+            if generation == len(state.fitness):
+                fitness = evaluate(generation, solutions)
+                _check(fitness, population, title, generation)
+                state.fitness.append(fitness.tolist())
+            fitness = np.array(state.fitness[generation])
+            search.tell(weight_decay * np.square(solutions).mean(axis=1) - fitness)
+            number = generation + 1
+            if number % validate_every == 0 or number == generations:
+                if number not in state.validations:
+                    state.validations[number] = float(validate(search.mean))
+                    _check(np.array([state.validations[number]]), 1, title, generation)
+                if state.validations[number] > best_value:
+                    best, best_value = search.mean, state.validations[number]
+            rows.append(_row(number, fitness, search.sigma, state.validations))
+            if generation >= resumed:
+                checkpoint.save({"fitness": state.fitness, "validations": state.validations})
+                validated = {"validation": best_value} if state.validations else {}
+                progress.advance(1, best=fitness.max(), mean=fitness.mean(), **validated)
     return best, rows
 
 

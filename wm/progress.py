@@ -44,7 +44,7 @@ class Progress:
         if not self._terminal:
             self._print()
 
-    def advance(self, units: int = 1, **numbers: float) -> None:
+    def advance(self, units: int = 1, /, **numbers: float) -> None:
         """`units` more are done; `numbers` (if any) replace the ones shown."""
         self._done += units
         if numbers:
