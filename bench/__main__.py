@@ -1,6 +1,6 @@
 """Speed, side by side, on one core: one table and bench/results.json.
 
-python -m bench [--repeats 5] [--only environment agent training store]
+python -m bench [--repeats 5] [--only scaling environment agent training store memory pipeline]
 """
 
 from __future__ import annotations
@@ -14,13 +14,13 @@ from pathlib import Path
 
 import torch
 
-from bench import agent, environment, scaling, side_by_side, store, training
+from bench import agent, environment, memory, pipeline, scaling, side_by_side, store, training
 from bench.side_by_side import Contest
-from wm import artifacts, compute, workers
+from wm import artifacts, compute, perf, workers
 from wm.params import Run
 
 RESULTS = Path(__file__).parent / "results.json"
-PARTS = ("scaling", "environment", "agent", "training", "store")
+PARTS = ("scaling", "environment", "agent", "training", "store", "memory", "pipeline")
 EPISODES, STEPS = 10, 500
 
 
@@ -29,7 +29,7 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--only", nargs="+", choices=PARTS, default=PARTS, metavar="PART")
     arguments = parser.parse_args()
-    machine = side_by_side.machine()
+    content: dict[str, object] = {"machine": side_by_side.machine(), "repeats": arguments.repeats}
     records: list[dict[str, object]] = []
 
     def compare(contests: list[Contest]) -> None:
@@ -58,12 +58,17 @@ def main() -> None:
             compare(training.contests(device, directory))
         if "store" in arguments.only:
             compare(store.contests(directory, scratch))
-            sizes = store.bytes_per_frame(directory, scratch)
-            print("\nbytes a frame: " + ", ".join(f"{name} {n}" for name, n in sizes.items()))
+            content["bytes_per_frame"] = store.bytes_per_frame(directory, scratch)
+            print(f"\nbytes a frame: {content['bytes_per_frame']}", flush=True)
+        if "memory" in arguments.only:
+            content["memory"] = rows = memory.rows(directory, scratch)
+            print(memory.table(rows), flush=True)
+        if "pipeline" in arguments.only:
+            content["no_op_repro_seconds"] = pipeline.no_op_seconds(scratch, arguments.repeats)
+            print(f"\na dvc repro with nothing to do: {content['no_op_repro_seconds']} s")
     if set(arguments.only) == set(PARTS):
-        content = {"machine": machine, "repeats": arguments.repeats, "rows": records}
-        content["bytes_per_frame"] = sizes
-        artifacts.write_json(RESULTS, content)
+        content["stages"] = artifacts.read_json(perf.PATH)  # of the run that is checked out
+        artifacts.write_json(RESULTS, content | {"rows": records})
     else:
         print(f"\nnot written to {RESULTS.name}: a part only", file=sys.stderr)
 

@@ -98,32 +98,44 @@ def save(path: Path | str, episode: Episode) -> None:
 
 
 class EpisodeFile:
-    """A stored episode, opened: its small arrays in memory, its frames read on demand.
+    """A stored episode, opened: where its frames are in memory, everything else read on demand,
+    so that a data set of any size takes 8 bytes of memory a frame.
 
     Raises UserError, naming the file, when it is missing, cut short or damaged.
     """
 
     def __init__(self, path: Path | str) -> None:
         self.path = Path(path)
-        header, start = self._header()
+        header, self._start = self._header()
         try:
-            facts = json.loads(header["__metadata__"]["episode"])
+            facts = json.loads(header.pop("__metadata__")["episode"])
             self.id: int = facts["id"]
             self.seed: int = facts["seed"]
             self.terminated: bool = facts["terminated"]
             self.truncated: bool = facts["truncated"]
-            self._frames_at = start + header["frames"]["data_offsets"][0]
-            end = start + max(
-                entry["data_offsets"][1] for name, entry in header.items() if name != "__metadata__"
-            )
+            self._entries = header
+            self._frames_at = self._start + header["frames"]["data_offsets"][0]
+            end = self._start + max(entry["data_offsets"][1] for entry in header.values())
             if self.path.stat().st_size != end:
                 raise self._damaged(f"{self.path.stat().st_size} bytes where {end} belong")
-            self.offsets = self._array(header, start, "offsets", np.int64)
-            self.actions = self._array(header, start, "actions", np.float32)
-            self.rewards = self._array(header, start, "rewards", np.float64)
-            self.telemetry = self._array(header, start, "telemetry", np.float32)
         except (KeyError, TypeError, ValueError) as error:
             raise self._damaged(repr(error)) from None
+        self.offsets = self._array("offsets", np.int64)
+
+    @property
+    def actions(self) -> np.ndarray:
+        """float32 (T, 3)"""
+        return self._array("actions", np.float32)
+
+    @property
+    def rewards(self) -> np.ndarray:
+        """float64 (T,)"""
+        return self._array("rewards", np.float64)
+
+    @property
+    def telemetry(self) -> np.ndarray:
+        """float32 (T + 1, 6)"""
+        return self._array("telemetry", np.float32)
 
     def __len__(self) -> int:
         """Number of frames, T + 1."""
@@ -169,11 +181,15 @@ class EpisodeFile:
         except (OSError, ValueError) as error:
             raise self._damaged(str(error)) from None
 
-    def _array(self, header: dict, start: int, name: str, dtype: type) -> np.ndarray:
-        first, last = header[name]["data_offsets"]
-        with open(self.path, "rb") as file:
-            file.seek(start + first)
-            return np.frombuffer(file.read(last - first), dtype).reshape(header[name]["shape"])
+    def _array(self, name: str, dtype: type) -> np.ndarray:
+        try:
+            first, last = self._entries[name]["data_offsets"]
+            with open(self.path, "rb") as file:
+                file.seek(self._start + first)
+                values: np.ndarray = np.frombuffer(file.read(last - first), dtype)
+            return values.reshape(self._entries[name]["shape"])
+        except (KeyError, TypeError, ValueError, OSError) as error:
+            raise self._damaged(repr(error)) from None
 
     def _damaged(self, reason: str) -> UserError:
         return UserError(

@@ -1,0 +1,70 @@
+"""Peak memory of training the VAE on data sets of which the largest, decoded, is many times as
+large as the memory that the process is allowed."""
+
+from __future__ import annotations
+
+import os
+import resource
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from wm import compute, episodes, vae
+from wm.params import Run
+from wm.vision_data import VisionData
+
+LIMIT = 2**30
+"""Bytes of private memory; a write past it fails, as on a machine that has no more."""
+TIMES, STEPS, BATCH, HELD_OUT = (20, 320), 30, 64, 256
+
+
+def rows(recorded: Path, scratch: Path) -> list[dict[str, Any]]:
+    """The recorded episodes `TIMES` over, by links."""
+    found = []
+    for times in TIMES:
+        folder = scratch / f"{times}_times"
+        folder.mkdir()
+        paths = [recorded / episodes.file_name(id_) for id_ in episodes.ids_in(recorded)] * times
+        for id_, path in enumerate(paths):
+            os.link(path, folder / episodes.file_name(id_))
+        command = [sys.executable, "-m", "bench.memory", str(folder)]
+        frames, peak = map(int, subprocess.check_output(command, text=True).split())
+        decoded = frames * episodes.FRAME_BYTES
+        found.append(
+            {
+                "frames": frames,
+                "decoded_mib": decoded >> 20,
+                "limit_mib": LIMIT >> 20,
+                "peak_mib": peak >> 10,
+            }
+        )
+    return found
+
+
+def table(rows: list[dict[str, Any]]) -> str:
+    lines = ["\ntraining the VAE under a limit on private memory, MiB"]
+    lines += [
+        f"  {row['frames']:>12,} frames{row['decoded_mib']:>12,} decoded"
+        f"{row['limit_mib']:>10,} allowed{row['peak_mib']:>10,} resident at most"
+        for row in rows
+    ]
+    return "\n".join(lines)
+
+
+def _train(folder: Path) -> None:
+    resource.setrlimit(resource.RLIMIT_DATA, (LIMIT, LIMIT))
+    run = Run(vision="vae", scale="laptop", seed=0, precision="auto", threads=1)
+    device = compute.prepare(run, threads=1)
+    data = VisionData(folder, HELD_OUT, 0, device)
+    learner = vae.VaeLearner(vae.VaeConfig(), device, vae.Schedule(1e-3, STEPS, False), seed=0)
+    for step in range(STEPS):
+        learner.step(data.batch(step, BATCH), torch.Generator().manual_seed(step))
+    frames = len(data.training)
+    print(frames, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
+
+
+if __name__ == "__main__":
+    _train(Path(sys.argv[1]))
