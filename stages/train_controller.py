@@ -24,8 +24,6 @@ class TrainController(ControllerConfig):
     z_sigma: float = Field(gt=0)
     generations: int = Field(ge=1)
     sigma: float = Field(gt=0)
-    average: int = Field(ge=1)
-    """Generations over whose means the controller is averaged (1: the last one's alone)."""
     start_bias: tuple[float, float, float]
     """Of the first mean for steering, gas and brake, before tanh; its weights are 0."""
     weight_decay: float = Field(ge=0)
@@ -64,9 +62,8 @@ def run() -> None:
             fleet.fitness,
             lambda vector: fleet.validation(vector, train.validation_episodes),
             start=controller.biased(train.start_bias, len(on_z)), phases=phases,
-            population=train.population, average=train.average, seed=shared.seed,
-            validate_every=train.validate_every, weight_decay=train.weight_decay,
-            checkpoint=checkpoint, title="train_controller",
+            population=train.population, validate_every=train.validate_every, seed=shared.seed,
+            weight_decay=train.weight_decay, checkpoint=checkpoint, title="train_controller",
         )  # fmt: skip
         meter.count("episodes", len(rows) * train.population * train.episodes)
         with artifacts.publish("models/controller") as directory:

@@ -38,7 +38,6 @@ def run(
 
     arguments = {
         "population": 10,
-        "average": 1,
         "validate_every": 7,
         "weight_decay": 0.0,
         "seed": 3,
@@ -77,29 +76,12 @@ def test_the_best_validated_mean_is_returned() -> None:
     assert quadratic(0, mean[None])[0] == max(validations.values())  # type: ignore[type-var]
 
 
-def test_what_is_validated_is_the_mean_over_the_last_generations_of_the_phase() -> None:
-    def validated(name: str, average: int, phases: list[Phase]) -> np.ndarray:
-        """What was validated last; without an average, the mean of that very generation."""
-        return run(name, phases=phases, average=average, validate_every=100)[0]
-
-    everything = np.full(4, True)
-    last = [validated(f"v{n}", 1, [Phase(n, 0.5, everything)]) for n in (1, 2, 3, 4)]
-    for n in (1, 2):
-        averaged = validated(f"w{n}", 3, [Phase(n, 0.5, everything)])
-        np.testing.assert_allclose(averaged, np.mean(last[:n], axis=0), atol=1e-12)
-    averaged = validated("w4", 3, [Phase(4, 0.5, everything)])
-    np.testing.assert_allclose(averaged, np.mean(last[1:], axis=0), atol=1e-12)
-    # a step too small to matter shows where the next phase begins
-    after = validated("x", 3, [Phase(4, 0.5, everything), Phase(1, 1e-9, everything)])
-    np.testing.assert_allclose(after, averaged, atol=1e-6)
-
-
 @pytest.mark.parametrize("kill_at", [1, 9])
 def test_killed_and_resumed_is_bitwise_uninterrupted(kill_at: int) -> None:
-    whole, whole_rows, _ = run("c", generations=15, average=4)
+    whole, whole_rows, _ = run("c", generations=15)
     with pytest.raises(KeyboardInterrupt):
-        run("d", generations=15, average=4, kill_at=kill_at)
-    resumed, resumed_rows, evaluated = run("d", generations=15, average=4)
+        run("d", generations=15, kill_at=kill_at)
+    resumed, resumed_rows, evaluated = run("d", generations=15)
     assert evaluated == list(range(kill_at, 15))
     assert (resumed == whole).all()
     assert resumed_rows == whole_rows
@@ -154,7 +136,6 @@ def test_a_fitness_that_is_not_finite_is_a_user_error() -> None:
                 start=np.zeros(2),
                 phases=[Phase(2, 0.1, np.full(2, True))],
                 population=4,
-                average=1,
                 validate_every=1,
                 weight_decay=0.0,
                 seed=0,

@@ -8,7 +8,6 @@ pickle.
 from __future__ import annotations
 
 import warnings
-from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -54,18 +53,13 @@ class _Search:
     """CMA-ES through the phases."""
 
     def __init__(
-        self, start: np.ndarray, phases: Sequence[Phase], population: int, seed: int, average: int
+        self, start: np.ndarray, phases: Sequence[Phase], population: int, seed: int
     ) -> None:
         self._phases = enumerate(phases)
         self._population, self._seed = population, seed
         self._left = 0  # generations of the phase
-        self._base = start  # where the phase began
-        self._means: deque[np.ndarray] = deque(maxlen=average)
-
-    @property
-    def mean(self) -> np.ndarray:
-        """Over the phase's last `average` generations, float64 (D,)."""
-        return np.mean(self._means, axis=0) if self._means else self._base
+        self.mean = start
+        """Of the distribution, float64 (D,)."""
 
     @property
     def sigma(self) -> float:
@@ -77,23 +71,20 @@ class _Search:
         while not self._left:
             self._begin(*next(self._phases))
         self._asked = self._strategy.ask()
-        solutions = np.tile(self._base, (self._population, 1))
+        solutions = np.tile(self.mean, (self._population, 1))
         solutions[:, self._active] = self._asked
         return solutions
 
     def tell(self, cost: np.ndarray) -> None:
         """What each of the solutions last asked for costs, (P,)."""
         self._strategy.tell(self._asked, list(cost))
-        mean = self._base.copy()
-        mean[self._active] = self._strategy.mean
-        self._means.append(mean)
+        self.mean = self.mean.copy()
+        self.mean[self._active] = self._strategy.mean
         self._left -= 1
 
     def _begin(self, number: int, phase: Phase) -> None:
-        self._base = self.mean
-        self._means.clear()
         self._left, self._active = phase.generations, phase.active
-        start = self._base[phase.active]
+        start = self.mean[phase.active]
         self._strategy = _strategy(start, phase.sigma, self._population, self._seed, number)
 
 
@@ -106,7 +97,6 @@ def evolve(
     start: np.ndarray,
     phases: Sequence[Phase],
     population: int,
-    average: int,
     validate_every: int,
     weight_decay: float,
     seed: int,
@@ -117,10 +107,8 @@ def evolve(
 
     evaluate(generation, solutions (P, D)) gives the fitness (P,) of each; validate(mean (D,)) that
     of the distribution's mean on what does not change, every `validate_every` generations and
-    after the last: the mean that scored highest is returned (the earliest of equals). What is
-    validated, and where the next phase begins, is the mean over `average` generations: each moves
-    by a random step among hundreds of dimensions, most of which averages out.
-    It begins at `start` (D,); generations are counted over all `phases`.
+    after the last: the mean that scored highest is returned (the earliest of equals). It begins at
+    `start` (D,); generations are counted over all `phases`.
     `weight_decay` times the mean square of a solution is taken off its fitness (the paper's code).
 
     A row of the curve holds the generation, counted from 1, the fitness' best, mean and std (before
@@ -131,7 +119,7 @@ def evolve(
     if (saved := checkpoint.load()) is not None:
         validations = {int(key): value for key, value in saved["validations"].items()}
         state = _State(saved["fitness"], validations)
-    search = _Search(start, phases, population, seed, average)
+    search = _Search(start, phases, population, seed)
     best, best_value = start, -np.inf
     rows: list[Row] = []
     resumed = len(state.fitness)
