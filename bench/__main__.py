@@ -11,6 +11,7 @@ import tempfile
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -29,14 +30,23 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--only", nargs="+", choices=PARTS, default=PARTS, metavar="PART")
     arguments = parser.parse_args()
-    content: dict[str, object] = {"machine": side_by_side.machine(), "repeats": arguments.repeats}
-    records: list[dict[str, object]] = []
+    content: dict[str, Any] = {
+        "machine": side_by_side.machine(),
+        "repeats": arguments.repeats,
+        "stages": artifacts.read_json(perf.PATH),  # of the run that is checked out
+        "rows": [],
+    }
 
     def compare(contests: list[Contest]) -> None:
         for contest in contests:
-            rows = side_by_side.run(contest, arguments.repeats)
-            records.extend(row.record() for row in rows)
-            print(side_by_side.table(records[-len(rows) :]), flush=True)
+            records = [row.record() for row in side_by_side.run(contest, arguments.repeats)]
+            content["rows"] += records
+            tell(side_by_side.table(records))
+
+    def tell(text: str) -> None:
+        print(text, flush=True)
+        if set(arguments.only) == set(PARTS):  # now, so that nothing is lost if what follows fails
+            artifacts.write_json(RESULTS, content)
 
     with tempfile.TemporaryDirectory() as folder:
         if "scaling" in arguments.only:
@@ -59,17 +69,14 @@ def main() -> None:
         if "store" in arguments.only:
             compare(store.contests(directory, scratch))
             content["bytes_per_frame"] = store.bytes_per_frame(directory, scratch)
-            print(f"\nbytes a frame: {content['bytes_per_frame']}", flush=True)
+            tell(f"\nbytes a frame: {content['bytes_per_frame']}")
         if "memory" in arguments.only:
-            content["memory"] = rows = memory.rows(directory, scratch)
-            print(memory.table(rows), flush=True)
+            content["memory"] = memory.rows(directory, scratch)
+            tell(memory.table(content["memory"]))
         if "pipeline" in arguments.only:
             content["no_op_repro_seconds"] = pipeline.no_op_seconds(scratch, arguments.repeats)
-            print(f"\na dvc repro with nothing to do: {content['no_op_repro_seconds']} s")
-    if set(arguments.only) == set(PARTS):
-        content["stages"] = artifacts.read_json(perf.PATH)  # of the run that is checked out
-        artifacts.write_json(RESULTS, content | {"rows": records})
-    else:
+            tell(f"\na dvc repro with nothing to do: {content['no_op_repro_seconds']} s")
+    if set(arguments.only) != set(PARTS):
         print(f"\nnot written to {RESULTS.name}: a part only", file=sys.stderr)
 
 

@@ -25,7 +25,7 @@ from wm.mdnrnn import MDNRNN, MdnRnnConfig
 from wm.rollout import rollout
 from wm.vision import Vision
 
-LANES, TRACKS, STEPS = 64, 4, 400
+LANES, TRACKS, STEPS = 64, 2, 400
 IDLE = (0.0, -1.0, -2.0)  # before tanh: little gas, so that an episode lasts
 IDLE_ACTION = np.array([0.0, (1 + np.tanh(-1.0)) / 2, (1 + np.tanh(-2.0)) / 2], np.float32)
 
@@ -34,7 +34,7 @@ new_tracks = itertools.count(10_000, TRACKS)
 
 
 def ours(vision: Vision, inputs: Literal["z", "zh"], envs: list[gymnasium.Env]) -> float:
-    """A shard of the laptop scale: 16 controllers on 4 tracks that are new, in lockstep."""
+    """A shard of the laptop scale: 32 controllers on 2 tracks that are new, in lockstep."""
     config = ControllerConfig(inputs=inputs, hidden_units=0, sample_z=False)
     memory = MDNRNN(vision.latent_size, MdnRnnConfig(hidden_size=256, mixtures=5)).eval()
     size = controller.parameter_count(config, vision.latent_size, 256)
@@ -64,7 +64,7 @@ def usual(env: gymnasium.Env) -> float:
 
 def fed_by_envpool() -> float:
     """As many environments as ours has, in EnvPool, and one batch a step. Each has a track of its
-    own, where ours share four, as a generation's candidates do."""
+    own, where ours share two, as a generation's candidates do."""
     agent = UsualAgent(LANES)
     pool: Any = envpool.make_gymnasium(
         "CarRacing-v3", num_envs=LANES, num_threads=1, max_episode_steps=STEPS, seed=1

@@ -4,9 +4,11 @@ large as the memory that the process is allowed."""
 from __future__ import annotations
 
 import os
+import re
 import resource
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +19,7 @@ from wm.params import Run
 from wm.vision_data import VisionData
 
 LIMIT = 2**30
-"""Bytes of private memory; a write past it fails, as on a machine that has no more."""
+"""Bytes of private writable memory that may be reserved; to allocate more fails."""
 TIMES, STEPS, BATCH, HELD_OUT = (20, 320), 30, 64, 256
 
 
@@ -45,7 +47,7 @@ def rows(recorded: Path, scratch: Path) -> list[dict[str, Any]]:
 
 
 def table(rows: list[dict[str, Any]]) -> str:
-    lines = ["\ntraining the VAE under a limit on private memory, MiB"]
+    lines = ["\ntraining the VAE under a limit on private memory (resident: with libraries), MiB"]
     lines += [
         f"  {row['frames']:>12,} frames{row['decoded_mib']:>12,} decoded"
         f"{row['limit_mib']:>10,} allowed{row['peak_mib']:>10,} resident at most"
@@ -57,13 +59,15 @@ def table(rows: list[dict[str, Any]]) -> str:
 def _train(folder: Path) -> None:
     resource.setrlimit(resource.RLIMIT_DATA, (LIMIT, LIMIT))
     run = Run(vision="vae", scale="laptop", seed=0, precision="auto", threads=1)
-    device = compute.prepare(run, threads=1)
+    device = replace(compute.prepare(run, threads=1), device=torch.device("cpu"))
     data = VisionData(folder, HELD_OUT, 0, device)
     learner = vae.VaeLearner(vae.VaeConfig(), device, vae.Schedule(1e-3, STEPS, False), seed=0)
     for step in range(STEPS):
         learner.step(data.batch(step, BATCH), torch.Generator().manual_seed(step))
-    frames = len(data.training)
-    print(frames, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
+    # not getrusage: what it tells of a child holds the peak of the parent that started it
+    status = Path("/proc/self/status").read_text()
+    (peak,) = re.findall(r"VmHWM:\s+(\d+) kB", status)
+    print(len(data.training), peak)
 
 
 if __name__ == "__main__":

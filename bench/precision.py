@@ -1,5 +1,5 @@
-"""What arithmetic and renderer do to a score: the trained controller of the workspace, driven on
-the same tracks under each, and the paired differences from what evaluate uses.
+"""What the eyes' arithmetic and the renderer do to a score: the trained controller of the workspace
+on the same tracks under each, and the paired differences from bf16 on official frames.
 
 python -m bench.precision [--episodes 32] writes bench/precision.json.
 """
@@ -29,6 +29,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Scores by arithmetic and renderer.")
     parser.add_argument("--episodes", type=int, default=32)
     count = parser.parse_args().episodes
+    assert count >= 2, "an interval takes at least two episodes"
     written = yaml.safe_load(Path("params.yaml").read_text())
     shared = Run(**{name: written[name] for name in Run.model_fields if name in written})
     sizes = (
