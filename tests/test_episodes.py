@@ -52,9 +52,6 @@ def test_frames_of_many_episodes_under_one_index(tmp_path: Path) -> None:
     assert len(frames) == len(every) == 13
     index = np.array([12, 0, 4, 3, 5, 5, 6])
     np.testing.assert_array_equal(frames[index], every[index])
-    np.testing.assert_array_equal(
-        frames.telemetry, np.concatenate([episode.telemetry for episode in stored])
-    )
 
 
 @pytest.mark.parametrize("kept", [0, 3, 50, 1000, -1])

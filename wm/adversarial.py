@@ -2,9 +2,9 @@
 
 - One step function serves every recipe; a recipe says which loss reaches which network, and how
   strongly. The sources' recipes stay as they are; `anchored`, the default, is the one that trains.
-- Every loss on the decoder's picture is differentiated up to the picture only. The decoder and
-  the encoder then each take their own sum of those gradients through one graph, as in the paper's
-  Algorithm 1: the encoder never sees the adversarial loss.
+- After the warm-up, every loss on the decoder's picture is differentiated up to the picture only.
+  The decoder and the encoder then each take their own sum of those gradients through one graph,
+  as in the paper's Algorithm 1: the encoder never sees the adversarial loss.
 - The discriminator learns in a pass of its own on detached pictures.
 """
 

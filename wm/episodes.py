@@ -2,12 +2,11 @@
 
 An episode is one safetensors file in which every frame is compressed on its own (zstd with a
 checksum), so that frame i of a data set of any size costs one small read and a few microseconds,
-training shuffles over the whole set, and memory stays flat.
+training shuffles over the whole set, and memory holds 8 bytes of a frame's 12,288.
 """
 
 from __future__ import annotations
 
-import functools
 import hashlib
 import json
 from collections.abc import Sequence
@@ -98,8 +97,8 @@ def save(path: Path | str, episode: Episode) -> None:
 
 
 class EpisodeFile:
-    """A stored episode, opened: where its frames are in memory, everything else read on demand,
-    so that a data set of any size takes 8 bytes of memory a frame.
+    """A stored episode, opened: where its frames are is in memory (8 bytes each, and a few
+    kilobytes), everything else is read on demand.
 
     Raises UserError, naming the file, when it is missing, cut short or damaged.
     """
@@ -215,8 +214,3 @@ class FrameSet:
             rows = np.flatnonzero(owner == which)
             out[rows] = self.files[which].frames(index[rows] - self._starts[which])
         return out
-
-    @functools.cached_property
-    def telemetry(self) -> np.ndarray:
-        """float32 (len, 6): the telemetry of every frame."""
-        return np.concatenate([file.telemetry for file in self.files])
