@@ -1,6 +1,6 @@
 """Speed, side by side, on one core: one table and bench/results.json.
 
-python -m bench [--repeats 5] [--only scaling environment agent training store memory pipeline]
+python -m bench [--repeats 5] [--only scaling environment agent training loss store memory pipeline]
 """
 
 from __future__ import annotations
@@ -15,13 +15,13 @@ from typing import Any
 
 import torch
 
-from bench import agent, environment, memory, pipeline, scaling, side_by_side, store, training
+from bench import agent, environment, loss, memory, pipeline, scaling, side_by_side, store, training
 from bench.side_by_side import Contest
 from wm import artifacts, compute, perf, workers
 from wm.params import Run
 
 RESULTS = Path(__file__).parent / "results.json"
-PARTS = ("scaling", "environment", "agent", "training", "store", "memory", "pipeline")
+PARTS = ("scaling", "environment", "agent", "training", "loss", "store", "memory", "pipeline")
 EPISODES, STEPS = 10, 500
 
 
@@ -66,6 +66,9 @@ def main() -> None:
             compare(agent.contests(device))
         if "training" in arguments.only:
             compare(training.contests(device, directory))
+        if "loss" in arguments.only:
+            content["loss"] = loss.rows(device, directory, arguments.repeats)
+            tell(loss.table(content["loss"]))
         if "store" in arguments.only:
             compare(store.contests(directory, scratch))
             content["bytes_per_frame"] = store.bytes_per_frame(directory, scratch)

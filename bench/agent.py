@@ -14,7 +14,7 @@ import torch
 
 from bench import limits
 from bench.environment import Undrawn, drive
-from bench.peers import UsualAgent, resize
+from bench.peers import CHANNELS, UsualAgent, resize
 from bench.side_by_side import Contest, Rate
 from wm import controller, vae, vaegan
 from wm.agent import Agent
@@ -48,9 +48,9 @@ def ours(vision: Vision, inputs: Literal["z", "zh"], envs: list[gymnasium.Env]) 
     return sum(outcome.steps for outcome in outcomes) / (time.perf_counter() - start)
 
 
-def usual(env: gymnasium.Env) -> float:
+def usual(env: gymnasium.Env, channels: int) -> float:
     """One environment at a time, official frames, a batch of one."""
-    agent = UsualAgent(1)
+    agent = UsualAgent(1, channels)
     taken, start = 0, time.perf_counter()
     frame, _ = env.reset(seed=0)
     for _ in range(STEPS):
@@ -62,10 +62,10 @@ def usual(env: gymnasium.Env) -> float:
     return taken / (time.perf_counter() - start)
 
 
-def fed_by_envpool() -> float:
+def fed_by_envpool(channels: int) -> float:
     """As many environments as ours has, in EnvPool, and one batch a step. Each has a track of its
     own, where ours share two, as a generation's candidates do."""
-    agent = UsualAgent(LANES)
+    agent = UsualAgent(LANES, channels)
     pool: Any = envpool.make_gymnasium(
         "CarRacing-v3", num_envs=LANES, num_threads=1, max_episode_steps=STEPS, seed=1
     )
@@ -81,32 +81,40 @@ def fed_by_envpool() -> float:
 
 
 def contests(compute: Compute) -> list[Contest]:
-    with vae.seeded(0):
-        plain, seed = vae.VAE(vae.VaeConfig()), vaegan.VAEGAN(vaegan.VaeganConfig(networks="seed"))
-    eyes = {
-        "VAE": Vision(plain.encoder, plain.decoder, 32, compute),
-        "VAE-GAN, seed networks (d = 8)": Vision(seed.encoder, seed.decoder, 32, compute),
-    }
-    envs = [make("fast") for _ in range(LANES)]
+    envs, undrawn = [make("fast") for _ in range(LANES)], Undrawn()
     official = gymnasium.make("CarRacing-v3")
-    contenders: dict[str, Rate] = {
-        f"ours, {name}, {inputs}": partial(ours, vision, inputs, envs)
-        for name, vision in eyes.items()
-        for inputs in ("zh", "z")
-    }
-    contenders["one environment at a time, gymnasium"] = partial(usual, official)
-    contenders["batched over EnvPool"] = fed_by_envpool
-    work = limits.forward_flops(plain.encoder, (3, 64, 64))
-    undrawn = Undrawn()
+    with vae.seeded(0):
+        seed = vaegan.VAEGAN(vaegan.VaeganConfig(networks="seed"))
+    seed_eyes = Vision(seed.encoder, seed.decoder, 32, compute)
 
-    def limit() -> float:
-        """The physics, then the VAE's encoder at the rate of a large product, on the one core."""
-        encoder = limits.units_per_second(work, compute.dtype)
-        return 1 / (1 / drive(undrawn, range(1, 3)) + 1 / encoder)
+    def contest(scale: str, channels: int) -> Contest:
+        with vae.seeded(0):
+            network = vae.VAE(vae.VaeConfig(channels=channels))
+        eyes = Vision(network.encoder, network.decoder, 32, compute)
+        work = limits.forward_flops(network.encoder, (3, 64, 64))
 
-    return [
-        Contest(
-            "agent (limit: physics and the VAE's encoder)", "steps/s", contenders, limit,
-            limited=("ours, VAE, zh", "ours, VAE, z"),
-        )
-    ]  # fmt: skip
+        def alone() -> float:
+            first = next(new_tracks)
+            return drive(envs[0], range(first, first + TRACKS))
+
+        contenders: dict[str, Rate] = {
+            "ours, [z, h]": partial(ours, eyes, "zh", envs),
+            "ours, z": partial(ours, eyes, "z", envs),
+            "one environment at a time, gymnasium": partial(usual, official, channels),
+            "batched over EnvPool": partial(fed_by_envpool, channels),
+            "ours, [z, h], VAE-GAN's seed networks (d = 8)": partial(ours, seed_eyes, "zh", envs),
+            "ours, z, VAE-GAN's seed networks (d = 8)": partial(ours, seed_eyes, "z", envs),
+            "ours, the environment alone": alone,
+        }
+
+        def limit() -> float:
+            """The physics, then the encoder at the rate of a large product, on the one core."""
+            encoder = limits.units_per_second(work, compute.dtype)
+            return 1 / (1 / drive(undrawn, range(1, 3)) + 1 / encoder)
+
+        return Contest(
+            f"agent with the {scale} VAE, {channels} channels (limit: physics and encoder)",
+            "steps/s", contenders, limit, limited=("ours, [z, h]", "ours, z"),
+        )  # fmt: skip
+
+    return [contest(scale, channels) for scale, channels in CHANNELS.items()]

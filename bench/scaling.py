@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from bench.agent import IDLE
+from bench.peers import CHANNELS
 from bench.side_by_side import Contest
 from wm import controller, memory, vae, weights, workers
 from wm.controller import ControllerConfig
@@ -85,7 +86,10 @@ def contests(folder: Path, stack: ExitStack) -> list[Contest]:
 
 
 def _models(folder: Path) -> workers.Models:
-    eyes, shape = vae.VaeConfig(), MdnRnnConfig(hidden_size=256, mixtures=5)
+    eyes, shape = (
+        vae.VaeConfig(channels=CHANNELS["laptop's"]),
+        MdnRnnConfig(hidden_size=256, mixtures=5),
+    )
     with vae.seeded(0):
         weights.save(folder / "vae", vae.VAE(eyes), {"kind": "vae", **eyes.model_dump()})
         memory.save(folder / "rnn", MDNRNN(eyes.latent_size, shape), shape)

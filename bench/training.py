@@ -9,9 +9,10 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from bench import limits
-from bench.peers import UsualVae, to_tensor
+from bench.peers import CHANNELS, UsualMemory, UsualVae, to_tensor
 from bench.side_by_side import Contest
 from wm import adversarial, episodes, latents, vae, vaegan
 from wm.compute import Compute
@@ -42,35 +43,51 @@ def noise(step: int) -> torch.Generator:
     return torch.Generator().manual_seed(step)
 
 
-def usual_step(frames: np.ndarray) -> Callable[[int], object]:
-    """One step of the usual loop, whose data set lies in memory as the networks read it."""
-    model = UsualVae()
-    optimizer = torch.optim.Adam(model.parameters(), lr=1e-3)
-    x = to_tensor(frames)
+class Usual:
+    """The usual loop's model and optimiser."""
 
-    def step(number: int) -> None:
-        loss = model.loss(x[torch.randint(len(x), (BATCH,), generator=noise(number))])
-        optimizer.zero_grad()
+    def __init__(self, channels: int, learning_rate: float) -> None:
+        with vae.seeded(0):
+            self.model = UsualVae(channels)
+        self.optimizer = torch.optim.Adam(self.model.parameters(), lr=learning_rate)
+
+    def step(self, x: Tensor) -> None:
+        loss = self.model.loss(x)
+        self.optimizer.zero_grad()
         loss.backward()
-        optimizer.step()
+        self.optimizer.step()
 
-    return step
+
+def ours(compute: Compute, channels: int, learning_rate: float) -> vae.VaeLearner:
+    """With the loss of the usual one: squared error and KL, no bits free."""
+    config = vae.VaeConfig(channels=channels, free_bits=0.0)
+    return vae.VaeLearner(config, compute, vae.Schedule(learning_rate, 10**6, False), seed=0)
 
 
 def contests(compute: Compute, directory: Path) -> list[Contest]:
     """On the recorded episodes in `directory`."""
     data = VisionData(directory, 100, 0, compute)
     frames = data.training[np.arange(min(len(data.training), 4000))]
-    learner = vae.VaeLearner(vae.VaeConfig(), compute, vae.Schedule(1e-3, 10**6, False), seed=0)
+    both = [vision(compute, data, frames, scale, CHANNELS[scale]) for scale in CHANNELS]
+    return [contest for pair in both for contest in pair] + [memory(compute, directory)]
+
+
+def vision(
+    compute: Compute, data: VisionData, frames: np.ndarray, scale: str, channels: int
+) -> tuple[Contest, Contest]:
+    learner, usual = ours(compute, channels, 1e-3), Usual(channels, 1e-3)
+    in_memory = to_tensor(frames)  # as the usual loop holds its data: all of it, in float32
     gan = adversarial.VaeganLearner(
-        vaegan.VaeganConfig(depth=4), compute, adversarial.RECIPES["anchored"],
+        vaegan.VaeganConfig(channels=channels, depth=4), compute, adversarial.RECIPES["anchored"],
         steps=10**6, warmup=0, seed=0,
     )  # fmt: skip
-    network = vae.VAE(vae.VaeConfig())
+    network = vae.VAE(vae.VaeConfig(channels=channels))
     forward = limits.forward_flops(network.encoder, (3, 64, 64))
     step = 3 * (forward + limits.forward_flops(network.decoder, (32,)))
-    vision = Vision(network.encoder, network.decoder, 32, compute)
-    usual = UsualVae().eval()
+    eyes = Vision(network.encoder, network.decoder, 32, compute)
+
+    def drawn(step: int) -> Tensor:
+        return in_memory[torch.randint(len(in_memory), (BATCH,), generator=noise(step))]
 
     def passes(encode: Callable[[np.ndarray], object]) -> Callable[[], float]:
         def rate() -> float:
@@ -83,30 +100,28 @@ def contests(compute: Compute, directory: Path) -> list[Contest]:
 
     @torch.no_grad()
     def usual_encode(part: np.ndarray) -> object:
-        return usual.encode(to_tensor(part))
+        return usual.model.encode(to_tensor(part))
 
-    return [
+    return (
         Contest(
-            "training a vision model",
+            f"training the {scale} VAE, {channels} channels",
             "frames/s",
             {
-                "ours, VAE": paced(lambda i: learner.step(data.batch(i, BATCH), noise(i)), BATCH),
-                "the usual VAE, fp32, NCHW": paced(usual_step(frames), BATCH),
+                "ours": paced(lambda i: learner.step(data.batch(i, BATCH), noise(i)), BATCH),
+                "the usual, fp32, NCHW": paced(lambda i: usual.step(drawn(i)), BATCH),
                 "ours, VAE-GAN, adversarial phase (d = 4)": paced(
                     lambda i: gan.step(data.batch(i, BATCH), noise(i)), BATCH
                 ),
             },
             lambda: limits.units_per_second(step, compute.dtype),
-            limited=("ours, VAE",),
         ),
         Contest(
-            "encoding",
+            f"encoding with the {scale} VAE, {channels} channels",
             "frames/s",
-            {"ours": passes(vision.encode), "the usual, fp32, NCHW": passes(usual_encode)},
+            {"ours": passes(eyes.encode), "the usual, fp32, NCHW": passes(usual_encode)},
             lambda: limits.units_per_second(forward, compute.dtype),
         ),
-        memory(compute, directory),
-    ]
+    )
 
 
 def memory(compute: Compute, directory: Path) -> Contest:
@@ -126,9 +141,22 @@ def memory(compute: Compute, directory: Path) -> Contest:
         batch = latents.training_batch(dataset, SEQUENCES, 0, number, compute.device)
         return learner.step(batch, noise(number))
 
+    usual = UsualMemory()
+    optimizer = torch.optim.Adam(usual.parameters(), lr=1e-3)
+
+    def usual_step(number: int) -> None:
+        batch = latents.training_batch(dataset, SEQUENCES, 0, number, compute.device)
+        z = batch.mu + torch.exp(0.5 * batch.logvar) * torch.randn_like(batch.mu)
+        optimizer.zero_grad()
+        usual.loss(z, batch.action, batch.reward, batch.done).backward()
+        optimizer.step()
+
     return Contest(
         "training the memory",
         "elements/s",
-        {"ours": paced(step, SEQUENCES * LENGTH)},
+        {
+            "ours": paced(step, SEQUENCES * LENGTH),
+            "the usual, fp32": paced(usual_step, SEQUENCES * LENGTH),
+        },
         lambda: limits.units_per_second(3 * 2 * weights, compute.dtype),
     )

@@ -75,7 +75,7 @@ def test_the_memory_model_counts_nats_as_the_baselines_do():
     fitted = Baselines.fit(*walks(0))
     current, following = walks(1)
     mean, logstd = (
-        torch.from_numpy(x).expand(400, 1, Z)[..., None] for x in (fitted.mean, np.log(fitted.std))
+        torch.from_numpy(x).expand(400, 1, 1, Z) for x in (fitted.mean, np.log(fitted.std))
     )
     mixture = mdnrnn.Mixture(torch.zeros_like(mean), mean, logstd)
     nll = mdnrnn.nll(mixture, torch.from_numpy(following)[:, None])[:, 0].numpy()

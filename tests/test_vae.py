@@ -12,7 +12,7 @@ from wm import vae
 from wm.compute import Compute
 
 CPU = Compute(torch.device("cpu"), torch.float32)
-CONFIG = vae.VaeConfig(latent_size=8, free_bits=0.5)
+CONFIG = vae.VaeConfig(latent_size=8, channels=16, free_bits=0.5)
 
 
 def learner(steps: int = 100, rate: float = 1e-3) -> vae.VaeLearner:
@@ -61,7 +61,7 @@ def test_the_squared_error_is_the_papers_unless_kerbs_are_weighted() -> None:
 
 def test_the_kl_is_weighted() -> None:
     def mean_kl(weight: float) -> float:
-        config = vae.VaeConfig(latent_size=8, free_bits=0.0, kl_weight=weight)
+        config = vae.VaeConfig(latent_size=8, channels=4, free_bits=0.0, kl_weight=weight)
         subject = vae.VaeLearner(config, CPU, vae.Schedule(1e-3, 100, decay=False), seed=0)
         for step in range(60):
             losses = subject.step(frames(4), noise(step))

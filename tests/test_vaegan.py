@@ -20,7 +20,14 @@ def learner(recipe: adversarial.Recipe | str = "anchored", warmup: int = 0, **co
     adversarial.VaeganLearner
 ):  # fmt: skip
     name = recipe if isinstance(recipe, str) else "anchored"
-    settings = {"latent_size": 6, "depth": 2, "networks": "seed", "recipe": name, **config}
+    settings = {
+        "latent_size": 6,
+        "channels": 4,
+        "depth": 2,
+        "networks": "seed",
+        "recipe": name,
+        **config,
+    }
     chosen = adversarial.RECIPES[name] if isinstance(recipe, str) else recipe
     return adversarial.VaeganLearner(
         vaegan.VaeganConfig.model_validate(settings), CPU, chosen, steps=50, warmup=warmup, seed=0
@@ -51,7 +58,9 @@ def moved(before: list[torch.Tensor], module: nn.Module) -> bool:
 @pytest.mark.parametrize("networks", ["seed", "vae"])
 def test_shapes(networks: str) -> None:
     model = vaegan.VAEGAN(
-        vaegan.VaeganConfig.model_validate({"latent_size": 6, "depth": 2, "networks": networks})
+        vaegan.VaeganConfig.model_validate(
+            {"latent_size": 6, "channels": 4, "depth": 2, "networks": networks}
+        )
     )
     mu, logvar = model.encoder(frames())
     assert mu.shape == logvar.shape == (4, 6)
@@ -164,7 +173,7 @@ def test_every_recipe_moves_every_network(recipe: str, networks: str) -> None:
 
 def test_the_warm_up_is_the_vae_to_the_bit() -> None:
     recipe = adversarial.RECIPES["anchored"]
-    config = vae.VaeConfig(latent_size=6, kl_weight=recipe.kl, kerb_weight=recipe.kerb)
+    config = vae.VaeConfig(latent_size=6, channels=4, kl_weight=recipe.kl, kerb_weight=recipe.kerb)
     same = vae.VaeLearner(config, CPU, vae.Schedule(recipe.rate, 50, True), seed=0)
     subject = learner(warmup=3, networks="vae")
     discriminator = values(subject.model.discriminator)

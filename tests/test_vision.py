@@ -37,7 +37,7 @@ def stirred(model: nn.Module) -> nn.Module:
 
 def saved(directory: Path, kind: str) -> Path:
     if kind == "vae":
-        config = vae.VaeConfig(latent_size=6)
+        config = vae.VaeConfig(latent_size=6, channels=4)
         weights.save(directory, vae.VAE(config), {"kind": "vae", **config.model_dump()})
     else:
         weights.save(directory, vaegan.VAEGAN(SEED), {"kind": "vaegan", **SEED.model_dump()})
@@ -85,7 +85,7 @@ def test_folded_networks_are_the_trained_ones_in_eval_mode() -> None:
 
 
 def test_bf16_stays_close_to_fp32() -> None:
-    model = vae.VAE(vae.VaeConfig(latent_size=6))
+    model = vae.VAE(vae.VaeConfig(latent_size=6, channels=4))
     exact = vision.Vision(model.encoder, model.decoder, 6, FP32).encode(frames(4))[0]
     fast = vision.Vision(model.encoder, model.decoder, 6, BF16).encode(frames(4))[0]
     assert float((fast - exact).abs().max()) < 0.05 * float(exact.abs().max())
@@ -106,7 +106,7 @@ def test_latents_do_not_depend_on_the_frames_beside(compute: Compute) -> None:
 
 
 def test_a_vision_does_not_follow_further_training() -> None:
-    model = vae.VAE(vae.VaeConfig(latent_size=6))
+    model = vae.VAE(vae.VaeConfig(latent_size=6, channels=4))
     eyes = vision.Vision(model.encoder, model.decoder, 6, FP32)
     before = eyes.encode(frames(2))[0]
     with torch.no_grad():
@@ -158,7 +158,7 @@ def test_a_batch_is_a_function_of_its_step(data: VisionData) -> None:
 
 
 def test_measure(data: VisionData) -> None:
-    model = vae.VAE(vae.VaeConfig(latent_size=6))
+    model = vae.VAE(vae.VaeConfig(latent_size=6, channels=4))
     eyes = vision.Vision(model.encoder, model.decoder, 6, FP32)
     metrics = data.measure(eyes)
     assert set(metrics) == {"mse", "psnr", "ssim", "road_iou", "sharpness", "kl"}

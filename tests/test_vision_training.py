@@ -22,7 +22,7 @@ SETTINGS = VisionTraining(steps=4, batch_size=3, validate_every=2, held_out_fram
 
 def train(kind: str) -> None:
     if kind == "vae":
-        config = vae.VaeConfig(latent_size=4)
+        config = vae.VaeConfig(latent_size=4, channels=4)
         learner = vae.VaeLearner(config, CPU, vae.Schedule(1e-3, 4, True), seed=0)
         vision_training.train("vae", learner, config, SETTINGS, RUN, CPU)
     else:

@@ -40,7 +40,7 @@ def test_collected_episodes_do_not_depend_on_the_workers(tmp_path: Path) -> None
 @pytest.fixture
 def models(tmp_path: Path) -> Models:
     torch.manual_seed(0)
-    eyes = vae.VaeConfig(latent_size=4)
+    eyes = vae.VaeConfig(latent_size=4, channels=4)
     weights.save(tmp_path / "vae", vae.VAE(eyes), {"kind": "vae", **eyes.model_dump()})
     shape = MdnRnnConfig(hidden_size=8, mixtures=2)
     memory.save(tmp_path / "rnn", MDNRNN(4, shape), shape)

@@ -28,7 +28,7 @@ class ToFewPixels(nn.Conv2d):
         weight = self.weight.permute(2, 3, 1, 0).flatten(0, 2)
         product = torch.stack(windows, dim=1).flatten(2) @ weight
         assert self.bias is not None
-        product = product + self.bias
+        product = product + self.bias.to(product.dtype)
         return product.view(len(x), len(rows), len(columns), -1).permute(0, 3, 1, 2)
 
 

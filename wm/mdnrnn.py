@@ -30,7 +30,7 @@ State = tuple[torch.Tensor, torch.Tensor]
 
 
 class Mixture(NamedTuple):
-    """K Gaussians for each of Z dimensions; float32 (B, T, Z, K) each."""
+    """K Gaussians for each of Z dimensions; float32 (B, T, K, Z) each."""
 
     logpi: torch.Tensor
     """Log weights; their exponentials sum to 1 over K."""
@@ -80,9 +80,10 @@ class MDNRNN(nn.Module):
         """Reads the heads off the LSTM's output (B, T, H), or off h[:, None]."""
         batch, steps, _ = output.shape
         raw = self.mixture_head(output).float()
-        logits, mean, logstd = raw.view(batch, steps, 3, self.latent_size, self.mixtures).unbind(2)
+        # K before Z: sums over the few components then run along rows of Z, at vector speed
+        logits, mean, logstd = raw.view(batch, steps, 3, self.mixtures, self.latent_size).unbind(2)
         events = self.event_head(output).float()
-        mixture = Mixture(functional.log_softmax(logits, dim=-1), mean, logstd)
+        mixture = Mixture(functional.log_softmax(logits, dim=2), mean, logstd)
         return Prediction(mixture, events[..., 0], events[..., 1])
 
     def sequence(
@@ -108,24 +109,26 @@ def nll(mixture: Mixture, target: torch.Tensor) -> torch.Tensor:
 
     `target` is (B, T, Z); returns (B, T).
     """
-    assert target.shape == mixture.mean.shape[:3], f"{target.shape} for {mixture.mean.shape}"
-    standardised = (target[..., None] - mixture.mean) * torch.exp(-mixture.logstd)
+    batch, steps, _, latent_size = mixture.mean.shape
+    assert target.shape == (batch, steps, latent_size), f"{target.shape} for {mixture.mean.shape}"
+    standardised = (target[:, :, None] - mixture.mean) * torch.exp(-mixture.logstd)
     log_normal = -0.5 * (standardised**2 + LOG_2PI) - mixture.logstd
-    return -torch.logsumexp(mixture.logpi + log_normal, dim=-1).sum(dim=-1)
+    return -torch.logsumexp(mixture.logpi + log_normal, dim=2).sum(dim=-1)
 
 
 def expectation(mixture: Mixture) -> torch.Tensor:
     """The mean of the mixture, (B, T, Z): the prediction of least squared error."""
-    return (mixture.logpi.exp() * mixture.mean).sum(dim=-1)
+    return (mixture.logpi.exp() * mixture.mean).sum(dim=2)
 
 
 def sample(mixture: Mixture, generator: torch.Generator, temperature: float = 1.0) -> torch.Tensor:
     """Draws z (B, T, Z). The temperature (> 0) divides the log weights and scales the variance
     (section 4.1)."""
-    weights = functional.softmax(mixture.logpi / temperature, dim=-1).flatten(0, -2)
-    component = torch.multinomial(weights, 1, generator=generator).view(*mixture.mean.shape[:3], 1)
-    mean = mixture.mean.gather(-1, component)[..., 0]
-    std = mixture.logstd.gather(-1, component)[..., 0].exp() * temperature**0.5
+    weights = functional.softmax(mixture.logpi / temperature, dim=2).transpose(2, 3)
+    drawn = torch.multinomial(weights.flatten(0, 2), 1, generator=generator)
+    component = drawn.view(weights.shape[:3])[:, :, None]
+    mean = mixture.mean.gather(2, component)[:, :, 0]
+    std = mixture.logstd.gather(2, component)[:, :, 0].exp() * temperature**0.5
     noise = torch.randn(mean.shape, generator=generator).to(mean.device)
     return mean + std * noise
 

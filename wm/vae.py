@@ -1,8 +1,8 @@
-"""The paper's ConvVAE (Ha & Schmidhuber 2018, appendix A.1) and its training step.
+"""The paper's ConvVAE (Ha & Schmidhuber 2018, appendix A.1), in any width, and its training step.
 
-Four valid convolutions of kernel 4 and stride 2 (32-64-128-256 channels) take a frame to 2x2x256;
-a dense layer gives mean and log-variance. The decoder is a dense layer to 1024 channels on one
-pixel and four transposed convolutions (128-64-32-3). Everything runs channels-last.
+Four valid convolutions of kernel 4 and stride 2 (c, 2c, 4c, 8c channels; in the paper c is 32) take
+a frame to 2x2x8c; a dense layer gives mean and log-variance. The decoder is a dense layer to 32c
+channels on one pixel and four transposed convolutions (4c, 2c, c, 3). All run channels-last.
 """
 
 import contextlib
@@ -19,7 +19,7 @@ from wm.compute import Compute
 from wm.convolutions import FromPixel, ToFewPixels, Transposed
 from wm.params import Params
 
-FEATURES = 1024  # 2 x 2 x 256, what is left of a 64x64 frame after the encoder's convolutions
+LAST_PIXELS = 4  # what is left of a 64x64 frame after the encoder's convolutions
 
 KERB_RED = 0.6  # red channel of kerbs and car is above, of road and grass below
 
@@ -28,6 +28,7 @@ class VaeConfig(Params):
     """What defines the network and its loss."""
 
     latent_size: int = Field(default=32, gt=0)
+    channels: int = Field(default=32, gt=0)  # of the encoder's first convolution
     free_bits: float = Field(default=0.5, ge=0)  # nats a latent dimension that cost nothing
     kl_weight: float = Field(default=1.0, ge=0)  # of the KL beside the squared error; the paper's 1
     kerb_weight: float = Field(default=0.0, ge=0)  # added to a kerb's pixels; the paper's 0
@@ -36,20 +37,21 @@ class VaeConfig(Params):
 class Encoder(nn.Module):
     """(N, 3, 64, 64) in [0, 1] -> mu, logvar (N, latent_size)."""
 
-    def __init__(self, latent_size: int) -> None:
+    def __init__(self, latent_size: int, channels: int) -> None:
         super().__init__()
+        c = channels
         self.body = nn.Sequential(
-            nn.Conv2d(3, 32, 4, stride=2),  # (N, 32, 31, 31)
+            nn.Conv2d(3, c, 4, stride=2),  # (N, c, 31, 31)
             nn.ReLU(),
-            nn.Conv2d(32, 64, 4, stride=2),  # (N, 64, 14, 14)
+            nn.Conv2d(c, 2 * c, 4, stride=2),  # (N, 2c, 14, 14)
             nn.ReLU(),
-            nn.Conv2d(64, 128, 4, stride=2),  # (N, 128, 6, 6)
+            nn.Conv2d(2 * c, 4 * c, 4, stride=2),  # (N, 4c, 6, 6)
             nn.ReLU(),
-            ToFewPixels(128, 256, 4, stride=2),  # (N, 256, 2, 2)
+            ToFewPixels(4 * c, 8 * c, 4, stride=2),  # (N, 8c, 2, 2)
             nn.ReLU(),
             nn.Flatten(),
         )
-        self.heads = nn.Linear(FEATURES, 2 * latent_size)
+        self.heads = nn.Linear(LAST_PIXELS * 8 * c, 2 * latent_size)
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
         mu, logvar = self.heads(self.body(x)).chunk(2, dim=1)
@@ -59,18 +61,19 @@ class Encoder(nn.Module):
 class Decoder(nn.Module):
     """z (N, latent_size) -> (N, 3, 64, 64) in [0, 1]."""
 
-    def __init__(self, latent_size: int) -> None:
+    def __init__(self, latent_size: int, channels: int) -> None:
         super().__init__()
+        c = channels
         self.body = nn.Sequential(
-            nn.Linear(latent_size, FEATURES),
-            nn.Unflatten(1, (FEATURES, 1, 1)),
-            FromPixel(FEATURES, 128, 5),  # (N, 128, 5, 5)
+            nn.Linear(latent_size, 32 * c),
+            nn.Unflatten(1, (32 * c, 1, 1)),
+            FromPixel(32 * c, 4 * c, 5),  # (N, 4c, 5, 5)
             nn.ReLU(),
-            Transposed(128, 64, 5, stride=2),  # (N, 64, 13, 13)
+            Transposed(4 * c, 2 * c, 5, stride=2),  # (N, 2c, 13, 13)
             nn.ReLU(),
-            Transposed(64, 32, 6, stride=2),  # (N, 32, 30, 30)
+            Transposed(2 * c, c, 6, stride=2),  # (N, c, 30, 30)
             nn.ReLU(),
-            Transposed(32, 3, 6, stride=2),  # (N, 3, 64, 64)
+            Transposed(c, 3, 6, stride=2),  # (N, 3, 64, 64)
             nn.Sigmoid(),
         )
 
@@ -84,8 +87,8 @@ class VAE(nn.Module):
 
     def __init__(self, config: VaeConfig) -> None:
         super().__init__()
-        self.encoder = Encoder(config.latent_size)
-        self.decoder = Decoder(config.latent_size)
+        self.encoder = Encoder(config.latent_size, config.channels)
+        self.decoder = Decoder(config.latent_size, config.channels)
 
 
 def sample(mu: Tensor, logvar: Tensor, noise: torch.Generator) -> Tensor:

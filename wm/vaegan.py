@@ -24,6 +24,7 @@ class VaeganConfig(Params):
 
     latent_size: int = Field(default=32, gt=0)
     networks: Literal["seed", "vae"] = "vae"
+    channels: int = Field(default=32, gt=0)  # of the first convolution of the VAE's networks
     depth: int = Field(default=8, gt=0)  # d: width of the discriminator and of the seed networks
     heads: Literal["tanh", "linear"] = "linear"  # the seed encoder's mean and log-variance
     recipe: Literal["larsen", "minimax", "balanced", "anchored"] = "anchored"
@@ -126,7 +127,10 @@ def _leaky() -> nn.LeakyReLU:
 def build(config: VaeganConfig) -> tuple[nn.Module, nn.Module]:
     """The encoder and the decoder that `config` names, with fresh weights."""
     if config.networks == "vae":
-        return vae.Encoder(config.latent_size), vae.Decoder(config.latent_size)
+        return (
+            vae.Encoder(config.latent_size, config.channels),
+            vae.Decoder(config.latent_size, config.channels),
+        )
     return (
         SeedEncoder(config.latent_size, config.depth, config.heads),
         SeedDecoder(config.latent_size, config.depth),

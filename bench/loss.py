@@ -1,0 +1,74 @@
+"""What the faster training costs in loss: ours and the usual one after equal steps."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from bench.peers import CHANNELS
+from bench.training import BATCH, Usual, noise, ours
+from wm import vae
+from wm.compute import Compute
+from wm.vision import to_float
+from wm.vision_data import VisionData
+
+STEPS, RATE = 200, 1e-3
+
+Encode = Callable[[Tensor], tuple[Tensor, Tensor]]
+
+
+def rows(compute: Compute, directory: Path, repeats: int) -> list[dict[str, Any]]:
+    """Squared error and KL a held-out frame, in nats as the paper counts them, for each width and
+    each of `repeats` seeds of the batches; both see the same batches, by Adam at the same rate."""
+    return [
+        {
+            "channels": channels,
+            "steps": STEPS,
+            "seed": seed,
+            **_losses(compute, directory, channels, seed),
+        }
+        for channels in CHANNELS.values()
+        for seed in range(repeats)
+    ]
+
+
+def table(rows: list[dict[str, Any]]) -> str:
+    """The rows as text."""
+    lines = [f"\nsquared error and KL of a held-out frame after {STEPS} steps of {BATCH}"]
+    lines += [
+        f"  {row['channels']} channels, seed {row['seed']}{row['ours']:>10.2f} ours"
+        f"{row['usual']:>10.2f} the usual"
+        for row in rows
+    ]
+    return "\n".join(lines)
+
+
+def _losses(compute: Compute, directory: Path, channels: int, seed: int) -> dict[str, float]:
+    data = VisionData(directory, 500, seed, compute)
+    fast, usual = ours(compute, channels, RATE), Usual(channels, RATE)
+    for step in range(STEPS):
+        batch = data.batch(step, BATCH)
+        fast.step(batch, noise(step))
+        usual.step(batch.contiguous())
+    x = to_float(data.held_out, compute.device)
+    return {
+        "ours": _loss(fast.model.encoder, fast.model.decoder, x),
+        "usual": _loss(usual.model.encode, usual.model.decode, x),
+    }
+
+
+@torch.no_grad()
+def _loss(encode: Encode, decode: Callable[[Tensor], Tensor], x: Tensor) -> float:
+    """In float32, from the latents' means."""
+    losses = []
+    for part in x.split(100):
+        mu, logvar = encode(part)
+        kl = vae.kl_divergence(mu, logvar).sum(dim=1)
+        squares = (decode(mu) - part).square().sum(dim=(1, 2, 3))
+        losses.append((squares + kl).numpy())
+    return round(float(np.concatenate(losses).mean()), 3)
