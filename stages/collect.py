@@ -56,7 +56,6 @@ def run() -> None:
             for path in paths:
                 shutil.move(path, directory)
         artifacts.write_json("metrics/collect.json", metrics)
-        checkpoint.clear()
 
 
 if __name__ == "__main__":

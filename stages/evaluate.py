@@ -70,7 +70,6 @@ def run() -> None:
         laps = {"laps_finished": sum(row["lap_finished"] for row in rows), "episodes": len(rows)}
         returns = np.array([row["return"] for row in rows])
         artifacts.write_json("metrics/evaluate.json", summary(returns) | laps)
-        checkpoint.clear()
 
 
 if __name__ == "__main__":

@@ -70,7 +70,6 @@ def run() -> None:
             controller.save(directory, config, vector)
         artifacts.write_csv("plots/train_controller.csv", rows)
         artifacts.write_json("metrics/train_controller.json", evolution.summary(rows))
-        checkpoint.clear()
 
 
 if __name__ == "__main__":

@@ -73,7 +73,6 @@ def run() -> None:
         figures.open_loop_strip(
             "plots/train_rnn_open_loop.png", real[steps], dreamed[steps - 1], steps.tolist()
         )
-        checkpoint.clear()
 
 
 if __name__ == "__main__":

@@ -10,8 +10,8 @@ from wm.errors import UserError
 
 def test_same_content_same_bytes(tmp_path: Path) -> None:
     tensors = {"b": np.arange(6.0).reshape(2, 3), "a": np.ones(3, np.uint8)}
-    artifacts.save_tensors(tmp_path / "1", tensors, {"key": "value"})
-    artifacts.save_tensors(tmp_path / "2", dict(reversed(tensors.items())), {"key": "value"})
+    artifacts.save_tensors(tmp_path / "1", tensors)
+    artifacts.save_tensors(tmp_path / "2", dict(reversed(tensors.items())))
     assert (tmp_path / "1").read_bytes() == (tmp_path / "2").read_bytes()
     loaded = artifacts.load_tensors(tmp_path / "1")
     assert loaded.keys() == tensors.keys()

@@ -30,9 +30,10 @@ def test_rates_memory_and_the_other_stages_record(monkeypatch: pytest.MonkeyPatc
 def test_seconds_of_an_earlier_attempt_count(monkeypatch: pytest.MonkeyPatch) -> None:
     clock = [0.0]
     monkeypatch.setattr("time.monotonic", lambda: clock[0])
-    with Checkpoint("stage", {}, []) as checkpoint:
+    with pytest.raises(KeyboardInterrupt), Checkpoint("stage", {}, []) as checkpoint:
         clock[0] += 60
         checkpoint.save({})
+        raise KeyboardInterrupt
     with Checkpoint("stage", {}, []) as checkpoint, perf.measure("stage", checkpoint):
         checkpoint.load()
         clock[0] += 5

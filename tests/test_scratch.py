@@ -1,5 +1,8 @@
+import hashlib
+import io
 import os
 import pickle
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -10,6 +13,9 @@ import torch
 from wm.errors import UserError
 from wm.scratch import Checkpoint
 
+PACKAGE = Path(__file__).parent.parent / "wm"
+WITH_WM = {**os.environ, "PYTHONPATH": str(PACKAGE.parent)}
+
 
 @pytest.fixture(autouse=True)
 def in_workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
@@ -18,16 +24,16 @@ def in_workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def test_saved_state_comes_back_and_is_cleared() -> None:
-    with Checkpoint("stage", {"a": 1}, []) as checkpoint:
+def test_saved_state_comes_back_and_success_removes_it() -> None:
+    with pytest.raises(KeyboardInterrupt), Checkpoint("stage", {"a": 1}, []) as checkpoint:
         assert checkpoint.load() is None
         checkpoint.save({"weights": torch.arange(3), "rows": [{"step": 1}]})
+        raise KeyboardInterrupt
     with Checkpoint("stage", {"a": 1}, []) as checkpoint:
         state = checkpoint.load()
         assert state is not None
         assert torch.equal(state["weights"], torch.arange(3))
         assert state["rows"] == [{"step": 1}]
-        checkpoint.clear()
     assert not checkpoint.directory.exists()
 
 
@@ -57,22 +63,36 @@ def test_dvc_temporary_copies_share_the_users_workspace(monkeypatch: pytest.Monk
 
 
 def test_a_second_process_is_refused() -> None:
-    attempt = (
-        "from wm.scratch import Checkpoint\n"
-        "from wm.errors import UserError\n"
-        "try:\n    Checkpoint('stage', {}, []).__enter__()\n"
-        "except UserError as error:\n    print(error)\n"
-    )
-    root = Path(__file__).parent.parent
-    with Checkpoint("stage", {}, []):
-        printed = subprocess.run(
-            [sys.executable, "-c", attempt],
-            env={**os.environ, "PYTHONPATH": str(root)},
-            capture_output=True,
-            text=True,
-            check=True,
-        ).stdout
-    assert "another process runs this stage" in printed
+    enter = "from wm.scratch import Checkpoint; c = Checkpoint('stage', {}, []); c.__enter__()"
+    holder = subprocess.Popen(
+        [sys.executable, "-c", f"{enter}; print('held', flush=True); input()"],
+        env=WITH_WM, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+    )  # fmt: skip
+    with holder:
+        assert holder.stdout is not None
+        assert holder.stdout.readline() == b"held\n"
+        second = subprocess.run([sys.executable, "-c", enter], env=WITH_WM, capture_output=True)
+        holder.kill()
+    assert second.returncode == 1
+    assert b"another process runs this stage" in second.stderr
+
+
+def test_other_code_never_sees_it(tmp_path: Path) -> None:
+    """A layer of another shape, for instance, could not load it."""
+    shutil.copytree(PACKAGE, tmp_path / "wm")
+    where = "from wm.scratch import Checkpoint; print(Checkpoint('stage', {}, []).directory)"
+
+    def directory() -> bytes:
+        command = [sys.executable, "-c", where]
+        return subprocess.run(command, cwd=tmp_path, capture_output=True, check=True).stdout
+
+    before = directory()
+    with open(tmp_path / "wm/figures.py", "a") as unused:
+        unused.write("# changed")
+    assert directory() == before
+    with open(tmp_path / "wm/scratch.py", "a") as used:
+        used.write("# changed")
+    assert directory() != before
 
 
 def test_a_damaged_file_is_named_and_nothing_is_executed(tmp_path: Path) -> None:
@@ -85,7 +105,9 @@ def test_a_damaged_file_is_named_and_nothing_is_executed(tmp_path: Path) -> None
             (checkpoint.directory / "state.pt").write_bytes(content)
             with pytest.raises(UserError, match=r"state\.pt: damaged"):
                 checkpoint.load()
-        torch.save({"state": Hostile(), "elapsed": 0.0}, checkpoint.directory / "state.pt")
+        torch.save({"state": Hostile(), "elapsed": 0.0}, hostile := io.BytesIO())
+        signed = hashlib.sha256(hostile.getvalue()).digest() + hostile.getvalue()
+        (checkpoint.directory / "state.pt").write_bytes(signed)
         with pytest.raises(UserError, match=r"state\.pt: damaged"):
             checkpoint.load()
     assert not (tmp_path / "executed").exists()
@@ -94,12 +116,13 @@ def test_a_damaged_file_is_named_and_nothing_is_executed(tmp_path: Path) -> None
 def test_elapsed_counts_earlier_attempts(monkeypatch: pytest.MonkeyPatch) -> None:
     clock = [100.0]
     monkeypatch.setattr("time.monotonic", lambda: clock[0])
-    with Checkpoint("stage", {}, []) as checkpoint:
+    with pytest.raises(KeyboardInterrupt), Checkpoint("stage", {}, []) as checkpoint:
         clock[0] += 40
         assert checkpoint.due()
         checkpoint.save({})
         assert not checkpoint.due()
         clock[0] += 1000  # lost: killed before the next save
+        raise KeyboardInterrupt
     with Checkpoint("stage", {}, []) as checkpoint:
         checkpoint.load()
         clock[0] += 2

@@ -19,6 +19,23 @@ def test_a_user_error_is_one_line_and_exit_code_1(capsys: pytest.CaptureFixture[
     assert capsys.readouterr().err == "error: params.yaml: seed: missing\n"
 
 
+@pytest.mark.parametrize(
+    "refusal", [OSError(28, "No space left on device", "models/x"), MemoryError()]
+)
+def test_what_the_system_refuses_is_one_line(
+    refusal: Exception, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def run() -> None:
+        raise refusal
+
+    with pytest.raises(SystemExit) as exit_:
+        stage.main(run)
+    assert exit_.value.code == 1
+    printed = capsys.readouterr().err
+    assert printed.startswith("error: ")
+    assert printed.count("\n") == 1
+
+
 @pytest.fixture
 def handlers() -> Iterator[None]:
     """Python's own handler for Ctrl-C, which a background job does not have; both put back."""

@@ -60,7 +60,6 @@ def run(learner: Regression, kill_at: int | None = None, steps: int = 200) -> li
             checkpoint=checkpoint,
             title="regression",
         )
-        checkpoint.clear()
     return rows
 
 

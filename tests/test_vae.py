@@ -12,7 +12,7 @@ from wm import vae
 from wm.compute import Compute
 
 CPU = Compute(torch.device("cpu"), torch.float32)
-CONFIG = vae.VaeConfig(latent_size=8, channels=16, free_bits=0.5)
+CONFIG = vae.VaeConfig(latent_size=8, free_bits=0.5)
 
 
 def learner(steps: int = 100, rate: float = 1e-3) -> vae.VaeLearner:

@@ -1,18 +1,19 @@
 """Files that are whole or absent, and byte-identical for identical content.
 
 Everything is written to a temporary name in the same folder and renamed into place. Arrays are
-safetensors: no pickle, and a file cut short is noticed when it is opened.
+safetensors, which hold no code, with a digest of their content: a file that was cut short or in
+which a single bit has changed is noticed when it is read.
 """
 
 from __future__ import annotations
 
 import contextlib
 import csv
+import hashlib
 import io
 import json
 import os
 import shutil
-import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,9 @@ from safetensors.numpy import load as load_safetensors
 from safetensors.numpy import save as save_safetensors
 
 from wm.errors import UserError
+
+DIGEST = "sha256"
+"""Under which a file's metadata holds it."""
 
 
 def write_bytes(path: Path | str, content: bytes) -> None:
@@ -54,7 +58,7 @@ def read_json(path: Path | str) -> Any:
         return json.loads(Path(path).read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise UserError(f"{path}: not found; run the stage that writes it") from None
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+    except (ValueError, RecursionError) as error:
         raise UserError(
             f"{path}: not valid JSON ({error}); delete it and run its stage again"
         ) from None
@@ -70,24 +74,49 @@ def write_csv(path: Path | str, rows: Sequence[Mapping[str, Any]]) -> None:
     write_bytes(path, text.getvalue().encode())
 
 
-def save_tensors(
-    path: Path | str, tensors: Mapping[str, np.ndarray], metadata: Mapping[str, str] | None = None
+def digest(tensors: Mapping[str, np.ndarray], facts: str = "") -> str:
+    """SHA-256 of arrays (names, types, shapes and values) and of `facts`, as hex."""
+    sha = hashlib.sha256(facts.encode())
+    for name in sorted(tensors):
+        array = np.asarray(tensors[name], order="C")
+        sha.update(f"{name} {array.dtype.str} {array.shape}".encode())
+        sha.update(array.data)
+    return sha.hexdigest()
+
+
+def save_tensors(path: Path | str, tensors: Mapping[str, np.ndarray]) -> None:
+    """Writes arrays as one safetensors file (C order, sorted by name) with their digest."""
+    write_tensors(path, tensors, (DIGEST, digest(tensors)))
+
+
+def write_tensors(
+    path: Path | str, tensors: Mapping[str, np.ndarray], metadata: tuple[str, str]
 ) -> None:
-    """Writes arrays as one safetensors file (C order, sorted by name)."""
+    """save_tensors for a caller that checks the content by itself. `metadata` is one key and its
+    value: safetensors writes several in an order that differs from run to run."""
     arrays = {name: np.asarray(tensors[name], order="C") for name in sorted(tensors)}
-    write_bytes(path, save_safetensors(arrays, dict(metadata) if metadata else None))
+    write_bytes(path, save_safetensors(arrays, dict([metadata])))
 
 
 def load_tensors(path: Path | str) -> dict[str, np.ndarray]:
-    """Reads a safetensors file; UserError when it is missing, cut short or not safetensors."""
+    """Reads a file of save_tensors; UserError when it is missing, cut short or damaged."""
     try:
-        return load_safetensors(Path(path).read_bytes())
+        content = Path(path).read_bytes()
+        tensors = load_safetensors(content)
+        length = int.from_bytes(content[:8], "little")
+        stored = json.loads(content[8 : 8 + length])["__metadata__"][DIGEST]
     except FileNotFoundError:
         raise UserError(f"{path}: not found; run the stage that writes it") from None
-    except SafetensorError as error:
+    except (SafetensorError, KeyError, TypeError, ValueError) as error:
         raise UserError(
             f"{path}: damaged or cut short ({error}); delete it and run its stage again"
         ) from None
+    if stored != digest(tensors):
+        raise UserError(
+            f"{path}: damaged (its content is not what was written); delete it and run its stage "
+            "again"
+        )
+    return tensors
 
 
 @contextlib.contextmanager
@@ -95,25 +124,31 @@ def publish(directory: Path | str) -> Iterator[Path]:
     """Gives a temporary folder that becomes `directory` when the block ends without an error.
 
     An older `directory` stays in place until then and is replaced whole; after an error nothing
-    has changed.
+    has changed. What a process that was killed in the middle left behind is removed.
     """
     directory = Path(directory)
+    temporary = directory.with_name(f".{directory.name}.{os.getpid()}.tmp")
     try:
-        directory.parent.mkdir(parents=True, exist_ok=True)
-        temporary = Path(tempfile.mkdtemp(prefix=f".{directory.name}.", dir=directory.parent))
-    except OSError as error:
-        raise UserError(f"{directory}: cannot be written: {error.strerror}") from None
-    try:
-        temporary.chmod(0o777 & ~_umask())
+        for stale in directory.parent.glob(f".{directory.name}.*.tmp"):
+            if not _is_running(int(stale.name.split(".")[-2])):
+                shutil.rmtree(stale)
+        temporary.mkdir(parents=True)
         yield temporary
         if directory.exists():
             shutil.rmtree(directory)
         os.replace(temporary, directory)
+    except OSError as error:
+        where = error.filename or directory
+        raise UserError(f"{where}: cannot be written ({error.strerror})") from None
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
 
 
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
+def _is_running(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        pass
+    return True

@@ -19,6 +19,7 @@ from gymnasium.envs.box2d.car_racing import (
     ZOOM,
     CarRacing,
 )
+from gymnasium.error import InvalidAction
 
 from wm import car_sprite
 from wm.car_physics import FastCar, TileListener
@@ -143,7 +144,10 @@ class FastCarRacing(CarRacing):
         self, action: np.ndarray
     ) -> tuple[np.ndarray, float, bool, bool, dict[str, Any]]:
         """One step of 1/50 s. `terminated` with info["lap_finished"] telling which of the two ends
-        it was: the lap, or the edge of the playfield; never truncated."""
+        it was: the lap, or the edge of the playfield; never truncated. Raises InvalidAction for
+        what is not three finite numbers, which Box2D would take in and never recover from."""
+        if action.shape != (3,) or not math.isfinite(sum(action.tolist())):
+            raise InvalidAction(f"an action is 3 finite numbers, not {action}")
         steer, gas, brake = action.tolist()
         self.car.control(-steer, gas, brake)
         self._simulate()

@@ -22,6 +22,7 @@ from wm.errors import UserError
 FRAME_SHAPE = (64, 64, 3)
 FRAME_BYTES = 64 * 64 * 3
 _LEVEL = 3
+_TYPES: dict[str, str] = {"offsets": "<i8", "actions": "<f4", "rewards": "<f8", "telemetry": "<f4"}
 
 
 @dataclass(frozen=True)
@@ -61,7 +62,8 @@ def file_name(episode_id: int) -> str:
 
 def ids_in(directory: Path | str) -> list[int]:
     """The ids of the episode files in a folder, sorted."""
-    return sorted(int(path.stem[8:]) for path in Path(directory).glob("episode_*.safetensors"))
+    names = [path.stem.removeprefix("episode_") for path in Path(directory).glob("*.safetensors")]
+    return sorted(int(name) for name in names if name.isdecimal())
 
 
 def split(ids: Sequence[int], fraction: float = 0.1) -> tuple[list[int], list[int]]:
@@ -80,61 +82,97 @@ def save(path: Path | str, episode: Episode) -> None:
     """Writes an episode atomically; the same episode always gives the same bytes."""
     compressor = zstandard.ZstdCompressor(level=_LEVEL, write_checksum=True)
     blocks = [compressor.compress(np.ascontiguousarray(frame).data) for frame in episode.frames]
-    facts = {
+    facts: dict[str, int | str] = {
         "id": episode.id,
         "seed": episode.seed,
         "terminated": episode.terminated,
         "truncated": episode.truncated,
     }
     tensors: dict[str, np.ndarray] = {
-        "frames": np.frombuffer(b"".join(blocks), np.uint8),
-        "offsets": np.cumsum([0, *map(len, blocks)], dtype=np.int64),
-        "actions": episode.actions.astype(np.float32),
-        "rewards": episode.rewards.astype(np.float64),
-        "telemetry": episode.telemetry.astype(np.float32),
+        "offsets": np.cumsum([0, *map(len, blocks)]),
+        "actions": episode.actions,
+        "rewards": episode.rewards,
+        "telemetry": episode.telemetry,
     }
-    artifacts.save_tensors(path, tensors, {"episode": json.dumps(facts, sort_keys=True)})
+    tensors = {name: array.astype(_TYPES[name]) for name, array in tensors.items()}
+    frames = np.frombuffer(b"".join(blocks), np.uint8)  # every block has a checksum of its own
+    sealed = facts | {artifacts.DIGEST: artifacts.digest(tensors, _text(facts))}
+    artifacts.write_tensors(path, {"frames": frames, **tensors}, ("episode", _text(sealed)))
+
+
+def _text(facts: dict[str, int | str]) -> str:
+    return json.dumps(facts, sort_keys=True)
 
 
 class EpisodeFile:
-    """A stored episode, opened: where its frames are is in memory (8 bytes each, and a few
-    kilobytes), everything else is read on demand.
+    """A stored episode, opened and checked: where its frames are is in memory (8 bytes each),
+    everything else is read on demand.
 
-    Raises UserError, naming the file, when it is missing, cut short or damaged.
+    Raises UserError, naming the file, when it is missing, cut short or damaged in any bit: on
+    opening, or for a frame when that frame is read.
     """
 
     def __init__(self, path: Path | str) -> None:
         self.path = Path(path)
-        header, self._start = self._header()
         try:
-            facts = json.loads(header.pop("__metadata__")["episode"])
-            self.id: int = facts["id"]
-            self.seed: int = facts["seed"]
-            self.terminated: bool = facts["terminated"]
-            self.truncated: bool = facts["truncated"]
-            self._entries = header
-            self._frames_at = self._start + header["frames"]["data_offsets"][0]
-            end = self._start + max(entry["data_offsets"][1] for entry in header.values())
-            if self.path.stat().st_size != end:
-                raise self._damaged(f"{self.path.stat().st_size} bytes where {end} belong")
-        except (KeyError, TypeError, ValueError) as error:
+            self._open()
+        except FileNotFoundError:
+            raise UserError(f"{self.path}: not found; run the collect stage") from None
+        except OSError as error:
+            raise UserError(f"{self.path}: cannot be read ({error.strerror})") from None
+        # whatever bytes may do to a parser that expects its own
+        except (
+            ArithmeticError,
+            AttributeError,
+            LookupError,
+            RecursionError,
+            TypeError,
+            ValueError,
+        ) as error:
             raise self._damaged(repr(error)) from None
-        self.offsets = self._array("offsets", np.int64)
+
+    def _open(self) -> None:
+        with open(self.path, "rb") as file:
+            size = int.from_bytes(file.read(8), "little")
+            if not 0 < size <= 2**20:
+                raise ValueError("no safetensors header")
+            entries = json.loads(file.read(size))
+        facts = json.loads(entries.pop("__metadata__")["episode"])
+        digest = facts.pop(artifacts.DIGEST)
+        self.id, self.seed = int(facts["id"]), int(facts["seed"])
+        self.terminated, self.truncated = bool(facts["terminated"]), bool(facts["truncated"])
+        start = 8 + size
+        self._places = {
+            name: (
+                start + entry["data_offsets"][0],
+                start + entry["data_offsets"][1],
+                entry["shape"],
+            )
+            for name, entry in entries.items()
+        }
+        end = max(last for _, last, _ in self._places.values())
+        if self.path.stat().st_size != end:
+            raise ValueError(f"{self.path.stat().st_size} bytes where {end} belong")
+        tensors = {name: self._array(name) for name in _TYPES}
+        if digest != artifacts.digest(tensors, _text(facts)):
+            raise ValueError("its content is not what was written")
+        self.offsets = tensors["offsets"]
+        self._frames_at = self._places["frames"][0]
 
     @property
     def actions(self) -> np.ndarray:
         """float32 (T, 3)"""
-        return self._array("actions", np.float32)
+        return self._array("actions")
 
     @property
     def rewards(self) -> np.ndarray:
         """float64 (T,)"""
-        return self._array("rewards", np.float64)
+        return self._array("rewards")
 
     @property
     def telemetry(self) -> np.ndarray:
         """float32 (T + 1, 6)"""
-        return self._array("telemetry", np.float32)
+        return self._array("telemetry")
 
     def __len__(self) -> int:
         """Number of frames, T + 1."""
@@ -168,27 +206,12 @@ class EpisodeFile:
             self.telemetry,
         )
 
-    def _header(self) -> tuple[dict, int]:
-        try:
-            with open(self.path, "rb") as file:
-                size = int.from_bytes(file.read(8), "little")
-                if not 0 < size <= 2**20:
-                    raise self._damaged("no safetensors header")
-                return dict(json.loads(file.read(size))), 8 + size
-        except FileNotFoundError:
-            raise UserError(f"{self.path}: not found; run the collect stage") from None
-        except (OSError, ValueError) as error:
-            raise self._damaged(str(error)) from None
-
-    def _array(self, name: str, dtype: type) -> np.ndarray:
-        try:
-            first, last = self._entries[name]["data_offsets"]
-            with open(self.path, "rb") as file:
-                file.seek(self._start + first)
-                values: np.ndarray = np.frombuffer(file.read(last - first), dtype)
-            return values.reshape(self._entries[name]["shape"])
-        except (KeyError, TypeError, ValueError, OSError) as error:
-            raise self._damaged(repr(error)) from None
+    def _array(self, name: str) -> np.ndarray:
+        first, last, shape = self._places[name]
+        with open(self.path, "rb") as file:
+            file.seek(first)
+            values = np.frombuffer(file.read(last - first), np.dtype(_TYPES[name]))
+        return values.reshape(shape)
 
     def _damaged(self, reason: str) -> UserError:
         return UserError(

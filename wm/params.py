@@ -30,7 +30,9 @@ SCALES = ("smoke", "laptop", "paper")
 class Params(BaseModel):
     """Base of every schema: immutable, and strict about unknown keys."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", allow_inf_nan=False, protected_namespaces=()
+    )
 
 
 class Run(Params):
@@ -90,7 +92,7 @@ def _read(path: Path) -> dict[str, Any]:
         document = yaml.safe_load(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise UserError(f"{path}: not found; run from the repository's root") from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+    except (yaml.YAMLError, ValueError, RecursionError) as error:  # a date like 2026-99-99, say
         reason = " ".join(str(error).split())
         raise UserError(f"{path}: not valid YAML: {reason}") from None
     return _section(document, path, "the file")

@@ -1,8 +1,9 @@
 """Resume state of an interrupted stage.
 
 DVC deletes a stage's outputs before it runs it, so the state lives apart, in
-`checkpoints/<stage>-<key>/`, where the key hashes the stage's parameters and its inputs' content:
-a run with other parameters or inputs never sees it. It is removed when the stage has succeeded.
+`checkpoints/<stage>-<key>/`, where the key hashes the stage's parameters, its inputs' content and
+the code that it has imported: a run with other parameters, inputs or layers never sees it. It is
+removed when the stage has succeeded.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import json
 import os
 import pickle
 import shutil
+import sys
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -29,18 +31,23 @@ SAVE_EVERY = 30.0
 """Seconds between checkpoints: the most work that a kill costs."""
 
 
+DIGEST_SIZE = 32  # of SHA-256, in bytes, before the state
+
+
 class Checkpoint:
     """The scratch folder of one stage's one set of parameters and inputs.
 
     A context manager that holds a lock: if `dvc` alone was killed, its child may still be at
-    work, and a second process on the same state raises UserError.
+    work, and a second process on the same state raises UserError. The folder is removed when the
+    block ends without an error: its outputs are in place, and nothing is left to resume.
     """
 
     def __init__(self, stage: str, key: Mapping[str, Any], deps: Sequence[Path | str]) -> None:
         """`key` is JSON-able; `deps` are files or folders that must exist (UserError)."""
         digest = hashlib.sha256(json.dumps(key, sort_keys=True).encode())
-        for dep in deps:
-            digest.update(_content(Path(dep)))
+        digest.update(torch.__version__.encode())
+        for file in [*_imported(), *map(Path, deps)]:
+            digest.update(_content(file))
         # dvc sets DVC_ROOT to the workspace that the user typed in, also for its temporary copies
         root = Path(os.environ.get("DVC_ROOT", "."))
         self.directory = root / "checkpoints" / f"{stage}-{digest.hexdigest()[:16]}"
@@ -73,6 +80,8 @@ class Checkpoint:
         traceback: TracebackType | None,
     ) -> None:
         assert self._lock is not None
+        if kind is None:
+            shutil.rmtree(self.directory, ignore_errors=True)
         self._lock.close()
 
     @property
@@ -84,13 +93,15 @@ class Checkpoint:
         """The last saved state, or None. Raises UserError when the file is damaged."""
         if not self._file.exists():
             return None
+        content = self._file.read_bytes()
+        digest, body = content[:DIGEST_SIZE], content[DIGEST_SIZE:]
+        damaged = UserError(f"{self._file}: damaged; delete {self.directory} to start again")
+        if hashlib.sha256(body).digest() != digest:
+            raise damaged
         try:
-            saved = torch.load(self._file, weights_only=True)
-        except (RuntimeError, EOFError, OSError, pickle.UnpicklingError) as error:
-            reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-            raise UserError(
-                f"{self._file}: damaged ({reason}); delete {self.directory} to start again"
-            ) from None
+            saved = torch.load(io.BytesIO(body), weights_only=True)
+        except (RuntimeError, pickle.UnpicklingError):  # a digest that somebody else computed
+            raise damaged from None
         self._before = saved["elapsed"]
         state: dict[str, Any] = saved["state"]
         return state
@@ -103,12 +114,16 @@ class Checkpoint:
         """Replaces the saved state (tensors, numbers, strings, lists and dicts) atomically."""
         buffer = io.BytesIO()
         torch.save({"state": dict(state), "elapsed": self.elapsed}, buffer)
-        artifacts.write_bytes(self._file, buffer.getvalue())
+        body = buffer.getvalue()
+        artifacts.write_bytes(self._file, hashlib.sha256(body).digest() + body)
         self._saved = time.monotonic()
 
-    def clear(self) -> None:
-        """Removes the folder: the stage's outputs are in place and nothing is left to resume."""
-        shutil.rmtree(self.directory, ignore_errors=True)
+
+def _imported() -> list[Path]:
+    """The files of this package that the process has imported: what its stage depends on."""
+    package = __name__.partition(".")[0]
+    files = [m.__file__ for name, m in sys.modules.items() if name.partition(".")[0] == package]
+    return sorted(Path(file) for file in files if file)
 
 
 def _content(path: Path) -> bytes:

@@ -10,14 +10,19 @@ from wm.errors import UserError
 
 
 def main(run: Callable[[], None]) -> None:
-    """Runs a stage. A UserError becomes one line on stderr and exit code 1; Ctrl-C and SIGTERM
-    say that the next run resumes."""
+    """Runs a stage. A UserError, and what the system refuses (a full disk, a folder that is
+    read-only, no memory), become one line on stderr and exit code 1; Ctrl-C and SIGTERM say that
+    the next run resumes."""
     # SIGTERM unwinds like Ctrl-C, so that worker processes and temporary files are cleaned up
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         run()
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
+        raise SystemExit(1) from None
+    except (OSError, MemoryError) as error:
+        reason = " ".join(str(error).split()) or "out of memory"
+        print(f"error: {reason}; mend it and run it again: it resumes", file=sys.stderr)
         raise SystemExit(1) from None
     except KeyboardInterrupt:
         print("interrupted: run it again and it resumes", file=sys.stderr)

@@ -79,4 +79,3 @@ def train(
         figures.reconstructions(
             f"plots/{stage}_reconstructions.png", data.held_out, data.reconstruct(trained())
         )
-        checkpoint.clear()
