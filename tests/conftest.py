@@ -5,6 +5,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import hypothesis
 import pytest
 import torch
 
@@ -12,6 +13,12 @@ ROOT = Path(__file__).parent.parent
 
 # tests run side by side, one a core
 torch.set_num_threads(1)
+
+# the same inputs every time; `make verify` tries the large number
+_SETTINGS = {"derandomize": True, "database": None, "deadline": None}
+hypothesis.settings.register_profile("fast", max_examples=60, **_SETTINGS)
+hypothesis.settings.register_profile("large", max_examples=5000, **_SETTINGS)
+hypothesis.settings.load_profile("fast")
 
 Command = Callable[..., subprocess.CompletedProcess[str]]
 

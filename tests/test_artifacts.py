@@ -1,8 +1,13 @@
 import os
+import subprocess
+import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from wm import artifacts
 from wm.errors import UserError
@@ -27,6 +32,45 @@ def test_a_file_cut_short_is_named(tmp_path: Path, kept: int) -> None:
     file.write_bytes(file.read_bytes()[:kept])
     with pytest.raises(UserError, match=r"x\.safetensors: damaged or cut short"):
         artifacts.load_tensors(file)
+
+
+@given(data=st.data())
+def test_a_changed_byte_is_noticed_or_changes_nothing(
+    data: st.DataObject, tmp_path_factory: Any
+) -> None:
+    tensors = {"a": np.arange(6.0), "b": np.zeros((2, 1), np.float32)}
+    file = tmp_path_factory.getbasetemp() / "x.safetensors"
+    artifacts.save_tensors(file, tensors)
+    raw = bytearray(file.read_bytes())
+    raw[data.draw(st.integers(0, len(raw) - 1))] ^= data.draw(st.integers(1, 255))
+    file.write_bytes(raw)
+    try:
+        loaded = artifacts.load_tensors(file)
+    except UserError as error:
+        assert str(error).startswith(f"{file}: damaged")
+        assert "\n" not in str(error)
+    else:
+        assert loaded.keys() == tensors.keys()
+        for name, array in tensors.items():
+            np.testing.assert_array_equal(loaded[name], array)
+            assert loaded[name].dtype == array.dtype
+
+
+@given(content=st.binary(max_size=400))
+def test_any_bytes_are_refused(content: bytes, tmp_path_factory: Any) -> None:
+    """As a file, and as a header of the right length."""
+    file = tmp_path_factory.getbasetemp() / "x"
+    for raw in (content, len(content).to_bytes(8, "little") + content):
+        file.write_bytes(raw)
+        with pytest.raises(UserError, match="x: damaged"):
+            artifacts.load_tensors(file)
+
+
+@pytest.mark.parametrize("content", [b"", b"{", b"\xff", b"[" * 100_000, b"9" * 5000])
+def test_what_is_not_json_is_named(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "x.json").write_bytes(content)
+    with pytest.raises(UserError, match=r"x\.json: not valid JSON"):
+        artifacts.read_json(tmp_path / "x.json")
 
 
 def test_missing_files_are_named(tmp_path: Path) -> None:
@@ -75,3 +119,19 @@ def test_publish_replaces_whole_or_not_at_all(tmp_path: Path) -> None:
         (directory / "new").touch()
     assert [path.name for path in out.iterdir()] == ["new"]
     assert [path.name for path in out.parent.iterdir()] == ["vae"]
+
+
+def test_publish_sweeps_up_after_a_process_that_was_killed(tmp_path: Path) -> None:
+    command = (
+        "import os; from wm import artifacts\n"
+        "with artifacts.publish('models/vae') as directory:\n"
+        "    (directory / 'half').touch(); os.kill(os.getpid(), 9)"
+    )
+    root = str(Path(__file__).parent.parent)
+    subprocess.run(
+        [sys.executable, "-c", command], cwd=tmp_path, env=os.environ | {"PYTHONPATH": root}
+    )
+    assert len(list((tmp_path / "models").iterdir())) == 1
+    with artifacts.publish(tmp_path / "models/vae"):
+        pass
+    assert [path.name for path in (tmp_path / "models").iterdir()] == ["vae"]

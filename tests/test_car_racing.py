@@ -9,7 +9,10 @@ import numpy as np
 import pytest
 from drivers import Driver, lap, leave, spin, wander
 from gymnasium.envs.box2d.car_racing import CarRacing
+from gymnasium.error import InvalidAction
 from gymnasium.utils.env_checker import check_env
+from hypothesis import given
+from hypothesis import strategies as st
 
 from wm import track
 from wm.car_racing import TELEMETRY, make, on_road, preprocess, telemetry
@@ -257,3 +260,36 @@ def test_on_the_road_is_within_half_its_width() -> None:
     values[:, TELEMETRY.index("lateral_offset")] = [0, HALF_ROAD - 0.1, -HALF_ROAD - 0.1, 50]
     values[:, TELEMETRY.index("speed")] = [0, 50, 0, 0]
     assert on_road(values).tolist() == [True, True, False, False]
+
+
+@given(
+    actions=st.lists(
+        st.tuples(*[st.floats(width=32, allow_nan=False, allow_infinity=False)] * 3),
+        min_size=1, max_size=20,
+    ),
+    seed=st.integers(0, 3),
+)  # fmt: skip
+def test_any_finite_action_does_what_it_does_in_gymnasium(
+    actions: list[tuple[float, float, float]], seed: int
+) -> None:
+    fast: Any = make("fast")
+    official = SparseCarRacing()
+    fast.reset(seed=seed)
+    official.reset(seed=seed)
+    for action in np.array(actions, np.float32):
+        _, reward, *end, _ = fast.step(action)
+        _, expected, *expected_end, _ = official.step(action)
+        assert (reward, end) == (expected, expected_end)
+        assert car_state(fast) == car_state(official)
+
+
+@pytest.mark.parametrize(
+    "action", [[np.nan, 0, 0], [0, np.inf, 0], [0, 0, -np.inf], [0, 0], [[0, 0, 0]], 0.0, []]
+)
+def test_what_is_no_action_is_refused_and_changes_nothing(action: Any) -> None:
+    env: Any = make("fast")
+    env.reset(seed=0)
+    before = car_state(env)
+    with pytest.raises(InvalidAction, match="3 finite numbers"):
+        env.step(np.array(action, np.float32))
+    assert car_state(env) == before

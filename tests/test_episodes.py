@@ -1,7 +1,10 @@
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from wm import episodes
 from wm.errors import UserError
@@ -62,14 +65,44 @@ def test_a_file_cut_short_is_named(tmp_path: Path, kept: int) -> None:
         episodes.EpisodeFile(path)
 
 
-def test_a_flipped_bit_in_a_frame_is_noticed(tmp_path: Path) -> None:
-    path = write(tmp_path, make())
+@given(data=st.data())
+def test_a_changed_byte_is_noticed_or_changes_nothing(
+    data: st.DataObject, tmp_path_factory: Any
+) -> None:
+    """Anywhere: in the header, in a frame, in the numbers."""
+    episode = make(steps=2)
+    path = write(tmp_path_factory.getbasetemp(), episode)
     raw = bytearray(path.read_bytes())
-    file = episodes.EpisodeFile(path)
-    raw[file._frames_at + int(file.offsets[2]) + 50] ^= 1
+    frames = 8 + int.from_bytes(raw[:8], "little")
+    place = data.draw(st.integers(0, frames) | st.integers(0, len(raw) - 1))
+    raw[place] ^= data.draw(st.integers(1, 255))
+    same_or_refused(path, bytes(raw), episode)
+
+
+@given(content=st.binary(max_size=400))
+def test_any_bytes_are_refused(content: bytes, tmp_path_factory: Any) -> None:
+    """As a file, and as a header of the right length."""
+    path = tmp_path_factory.getbasetemp() / episodes.file_name(3)
+    for raw in (content, len(content).to_bytes(8, "little") + content):
+        same_or_refused(path, raw, make())
+
+
+def same_or_refused(path: Path, raw: bytes, episode: episodes.Episode) -> None:
     path.write_bytes(raw)
-    with pytest.raises(UserError, match=r"episode_000003\.safetensors: damaged"):
-        episodes.EpisodeFile(path).read()
+    try:
+        read = episodes.EpisodeFile(path).read()
+    except UserError as error:
+        assert str(error).startswith(f"{path}: damaged")
+        assert "\n" not in str(error)
+    else:
+        for name, value in vars(episode).items():
+            np.testing.assert_array_equal(getattr(read, name), value)
+
+
+def test_another_file_in_the_folder_is_no_episode(tmp_path: Path) -> None:
+    write(tmp_path, make())
+    (tmp_path / "episode_copy.safetensors").touch()
+    assert episodes.ids_in(tmp_path) == [3]
 
 
 def test_a_missing_file_is_named(tmp_path: Path) -> None:

@@ -1,12 +1,17 @@
+import copy
+import importlib
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
+from hypothesis import given
+from hypothesis import strategies as st
 from pydantic import Field
 
 from wm import adversarial
 from wm.errors import UserError
-from wm.params import Params, Run, load
+from wm.params import STAGES, Params, Run, load
 
 GLOBALS = "vision: vae\nscale: smoke\nseed: 0\nprecision: auto\nthreads: 1\nworkers: null\n"
 
@@ -68,6 +73,77 @@ def test_bad_input_is_one_line_that_names_the_key(tmp_path: Path, text: str, nam
         load("train_vae", Schema, file)
     assert str(error.value).startswith(str(file))
     assert named in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+SHARED = yaml.safe_load((Path(__file__).parent.parent / "params.yaml").read_text())
+
+
+def schema(stage: str) -> type[Params]:
+    module = importlib.import_module(f"stages.{stage}")
+    return getattr(module, stage.title().replace("_", ""))  # type: ignore[no-any-return]
+
+
+def loads_or_says_why(folder: Path, content: bytes, stage: str) -> None:
+    file = folder / "params.yaml"
+    file.write_bytes(content)
+    try:
+        load(stage, schema(stage), file)
+    except UserError as error:
+        assert str(error).startswith(f"{file}: ")
+        assert "\n" not in str(error)
+
+
+ANYTHING = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text() | st.dates(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
+    max_leaves=6,
+)
+
+
+@st.composite
+def places(draw: st.DrawFn) -> tuple[str, ...]:
+    """Of a mapping in params.yaml."""
+    place: tuple[str, ...] = ()
+    here = SHARED
+    while isinstance(here, dict) and draw(st.booleans()):
+        place += (draw(st.sampled_from(sorted(here))),)
+        here = here[place[-1]]
+    return place if isinstance(here, dict) else place[:-1]
+
+
+@given(place=places(), data=st.data(), stage=st.sampled_from(STAGES))
+def test_any_change_to_params_is_read_or_refused_in_one_line(
+    place: tuple[str, ...], data: st.DataObject, stage: str, tmp_path_factory: Any
+) -> None:
+    document = copy.deepcopy(SHARED)
+    here = document
+    for key in place:
+        here = here[key]
+    key = data.draw(st.sampled_from(sorted(here)) | st.text())
+    if data.draw(st.booleans()):
+        here[key] = data.draw(ANYTHING)
+    else:
+        here.pop(key, None)
+    folder = tmp_path_factory.getbasetemp()
+    loads_or_says_why(folder, yaml.safe_dump(document).encode(), stage)
+
+
+@given(content=st.binary() | st.text().map(str.encode), stage=st.sampled_from(STAGES))
+def test_any_bytes_are_refused_in_one_line(
+    content: bytes, stage: str, tmp_path_factory: Any
+) -> None:
+    loads_or_says_why(tmp_path_factory.getbasetemp(), content, stage)
+
+
+@pytest.mark.parametrize(
+    "content", ["[" * 10_000, "seed: 2026-99-99", "&a [*a]", "seed: " + "9" * 5000, "a: !!python/x"]
+)
+def test_hostile_yaml_is_refused_in_one_line(tmp_path: Path, content: str) -> None:
+    file = tmp_path / "params.yaml"
+    file.write_text(content)
+    with pytest.raises(UserError) as error:
+        load("collect", schema("collect"), file)
     assert "\n" not in str(error.value)
 
 

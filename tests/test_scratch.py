@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 
 from wm.errors import UserError
 from wm.scratch import Checkpoint
@@ -111,6 +113,18 @@ def test_a_damaged_file_is_named_and_nothing_is_executed(tmp_path: Path) -> None
         with pytest.raises(UserError, match=r"state\.pt: damaged"):
             checkpoint.load()
     assert not (tmp_path / "executed").exists()
+
+
+@given(data=st.data())
+def test_a_changed_byte_is_noticed(data: st.DataObject) -> None:
+    with Checkpoint("stage", {}, []) as checkpoint:
+        checkpoint.save({"weights": torch.arange(3)})
+        file = checkpoint.directory / "state.pt"
+        raw = bytearray(file.read_bytes())
+        raw[data.draw(st.integers(0, len(raw) - 1))] ^= data.draw(st.integers(1, 255))
+        file.write_bytes(raw)
+        with pytest.raises(UserError, match=r"state\.pt: damaged"):
+            checkpoint.load()
 
 
 def test_elapsed_counts_earlier_attempts(monkeypatch: pytest.MonkeyPatch) -> None:

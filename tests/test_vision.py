@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 from torch import nn
 
 from wm import artifacts, episodes, vae, vaegan, vision, weights
@@ -16,6 +20,7 @@ from wm.vision_data import VisionData
 
 FP32 = Compute(torch.device("cpu"), torch.float32)
 BF16 = Compute(torch.device("cpu"), torch.bfloat16)
+JSON = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text()
 SEED = vaegan.VaeganConfig(latent_size=6, networks="seed", depth=2)
 
 
@@ -166,3 +171,18 @@ def test_measure(data: VisionData) -> None:
     assert metrics["mse"] == pytest.approx(error.mean())
     mu, logvar = eyes.encode(data.held_out)
     assert metrics["kl"] == pytest.approx(float(vae.kl_divergence(mu, logvar).sum() / 3), rel=1e-5)
+
+
+@given(key=st.sampled_from(["kind", *vaegan.VaeganConfig.model_fields, "other"]), value=JSON)
+@pytest.mark.parametrize("kind", ["vae", "vaegan"])
+def test_any_value_in_the_config_loads_or_is_refused_in_one_line(
+    kind: str, key: str, value: object, tmp_path_factory: Any
+) -> None:
+    directory = saved(tmp_path_factory.getbasetemp() / kind, kind)
+    config = weights.read_config(directory)
+    (directory / "config.json").write_text(json.dumps(config | {key: value}))
+    try:
+        vision.load(directory, FP32)
+    except UserError as error:
+        assert str(directory) in str(error)
+        assert "\n" not in str(error)

@@ -13,11 +13,10 @@ from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import torch
-from pydantic import Field
 from torch import nn
 from torch.nn import functional
 
-from wm.params import Params
+from wm.params import Params, Size
 
 ACTION_SIZE = 3
 LOG_2PI = math.log(2 * math.pi)
@@ -52,8 +51,8 @@ class Prediction(NamedTuple):
 class MdnRnnConfig(Params):
     """The network's shape; the paper's values are 256 and 5."""
 
-    hidden_size: int = Field(ge=1)
-    mixtures: int = Field(ge=1)
+    hidden_size: Size
+    mixtures: Size
 
 
 class MDNRNN(nn.Module):

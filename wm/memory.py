@@ -45,8 +45,7 @@ def load(directory: Path | str, latent_size: int, device: torch.device) -> MDNRN
         reason = error.errors()[0]
         key = reason["loc"][0]
         raise UserError(f"{path}: {key}: {reason['msg']}; run train_rnn again") from None
-    model = MDNRNN(latent_size, config)
-    weights.load_into(directory, model)
+    model = weights.load(directory, lambda: MDNRNN(latent_size, config))
     return model.to(device).eval().requires_grad_(False)
 
 

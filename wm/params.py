@@ -8,7 +8,7 @@ preset `presets.<scale>.<stage>`; where both name a key, the section wins, so on
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -33,6 +33,10 @@ class Params(BaseModel):
     model_config = ConfigDict(
         frozen=True, extra="forbid", allow_inf_nan=False, protected_namespaces=()
     )
+
+
+Size = Annotated[int, Field(ge=1, le=2**16)]
+"""Of a network's layer; more is a mistake, or a damaged file's."""
 
 
 class Run(Params):

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from wm.compute import Compute
 from wm.convolutions import FromPixel, ToFewPixels, Transposed
-from wm.params import Params
+from wm.params import Params, Size
 
 LAST_PIXELS = 4  # what is left of a 64x64 frame after the encoder's convolutions
 
@@ -27,8 +27,8 @@ KERB_RED = 0.6  # red channel of kerbs and car is above, of road and grass below
 class VaeConfig(Params):
     """What defines the network and its loss."""
 
-    latent_size: int = Field(default=32, gt=0)
-    channels: int = Field(default=32, gt=0)  # of the encoder's first convolution
+    latent_size: Size = 32
+    channels: Size = 32  # of the encoder's first convolution
     free_bits: float = Field(default=0.5, ge=0)  # nats a latent dimension that cost nothing
     kl_weight: float = Field(default=1.0, ge=0)  # of the KL beside the squared error; the paper's 1
     kerb_weight: float = Field(default=0.0, ge=0)  # added to a kerb's pixels; the paper's 0

@@ -7,12 +7,11 @@ output nothing reads; it is left out.
 import itertools
 from typing import Literal
 
-from pydantic import Field
 from torch import Tensor, nn
 
 from wm import vae
 from wm.convolutions import Transposed
-from wm.params import Params
+from wm.params import Params, Size
 
 CORNER = 8  # rows and columns of the seed encoder's last feature map
 FEATURE_MAP = 16  # and of the discriminator's
@@ -22,10 +21,10 @@ GROUPS = 4
 class VaeganConfig(Params):
     """What defines the networks and the loss."""
 
-    latent_size: int = Field(default=32, gt=0)
+    latent_size: Size = 32
     networks: Literal["seed", "vae"] = "vae"
-    channels: int = Field(default=32, gt=0)  # of the first convolution of the VAE's networks
-    depth: int = Field(default=8, gt=0)  # d: width of the discriminator and of the seed networks
+    channels: Size = 32  # of the first convolution of the VAE's networks
+    depth: Size = 8  # d: width of the discriminator and of the seed networks
     heads: Literal["tanh", "linear"] = "linear"  # the seed encoder's mean and log-variance
     recipe: Literal["larsen", "minimax", "balanced", "anchored"] = "anchored"
 

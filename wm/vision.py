@@ -73,20 +73,24 @@ def load(directory: Path | str, compute: Compute) -> Vision:
     """
     saved = weights.read_config(directory)
     kind = saved.pop("kind", None)
-    model: vae.VAE | vaegan.VAEGAN
+    config: vae.VaeConfig | vaegan.VaeganConfig
     try:
         if kind == "vae":
-            model = vae.VAE(vae.VaeConfig(**saved))
+            config = vae.VaeConfig(**saved)
         elif kind == "vaegan":
-            model = vaegan.VAEGAN(vaegan.VaeganConfig(**saved))
+            config = vaegan.VaeganConfig(**saved)
         else:
             raise UserError(f"{directory}/config.json: kind is {kind!r}, not 'vae' or 'vaegan'")
     except ValidationError as error:
         first = error.errors()[0]
         key = ".".join(map(str, first["loc"]))
         raise UserError(f"{directory}/config.json: {key}: {first['msg']}; train again") from None
-    weights.load_into(directory, model)
-    return Vision(model.encoder, model.decoder, int(saved["latent_size"]), compute)
+    model = weights.load(directory, lambda: _network(config))
+    return Vision(model.encoder, model.decoder, config.latent_size, compute)
+
+
+def _network(config: vae.VaeConfig | vaegan.VaeganConfig) -> vae.VAE | vaegan.VAEGAN:
+    return vae.VAE(config) if isinstance(config, vae.VaeConfig) else vaegan.VAEGAN(config)
 
 
 @torch.no_grad()

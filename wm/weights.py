@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch import nn
@@ -13,6 +14,8 @@ from wm.errors import UserError
 
 WEIGHTS = "weights.safetensors"
 CONFIG = "config.json"
+
+M = TypeVar("M", bound=nn.Module)
 
 
 def save(directory: Path | str, module: nn.Module, config: dict[str, Any]) -> None:
@@ -33,14 +36,16 @@ def read_config(directory: Path | str) -> dict[str, Any]:
     return config
 
 
-def load_into(directory: Path | str, module: nn.Module) -> None:
-    """Loads the weights into `module` in place.
+def load(directory: Path | str, build: Callable[[], M]) -> M:
+    """The network that `build` makes, with the weights of the folder `directory`, on the CPU.
 
     Raises UserError when the file is missing or damaged, or when a tensor is missing, extra or of
     another shape (weights of another latent size, for instance).
     """
     path = Path(directory) / WEIGHTS
     tensors = artifacts.load_tensors(path)
+    with torch.device("meta"):  # takes no memory, whatever sizes a config claims
+        module = build()
     state = module.state_dict()
     for name in [*state, *tensors]:
         if name not in tensors or name not in state:
@@ -52,4 +57,6 @@ def load_into(directory: Path | str, module: nn.Module) -> None:
                 f"{path}: '{name}' has shape {tuple(tensors[name].shape)}, the network needs "
                 f"{tuple(state[name].shape)}; retrain it with the present parameters"
             )
-    module.load_state_dict({name: torch.from_numpy(array) for name, array in tensors.items()})
+    loaded = {name: torch.from_numpy(array.copy()) for name, array in tensors.items()}
+    module.load_state_dict(loaded, assign=True)
+    return module
