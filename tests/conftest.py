@@ -1,5 +1,4 @@
 import os
-import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -9,7 +8,7 @@ import hypothesis
 import pytest
 import torch
 
-ROOT = Path(__file__).parent.parent
+from verify.workspace import copy
 
 # tests run side by side, one a core
 torch.set_num_threads(1)
@@ -26,26 +25,7 @@ Command = Callable[..., subprocess.CompletedProcess[str]]
 @pytest.fixture(scope="session")
 def workspace(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A git repository with a copy of the working tree, at the smoke scale; nothing has run."""
-    directory = tmp_path_factory.mktemp("workspace")
-    listing = subprocess.run(
-        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
-        cwd=ROOT,
-        capture_output=True,
-        check=True,
-        text=True,
-    ).stdout
-    for name in filter(None, listing.split("\0")):
-        # the results that are committed are another run's
-        result = name == "dvc.lock" or name.startswith(("metrics/", "plots/"))
-        if (ROOT / name).is_file() and not result:
-            (directory / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy(ROOT / name, directory / name)
-    params = directory / "params.yaml"
-    lines = [
-        "scale: smoke" if x.startswith("scale:") else x for x in params.read_text().split("\n")
-    ]
-    params.write_text("\n".join(lines))
-    return directory
+    return copy(tmp_path_factory.mktemp("workspace"))
 
 
 @pytest.fixture(scope="session")

@@ -72,3 +72,10 @@ def test_signals_unwind_and_say_that_it_resumes(
 def test_a_bug_keeps_its_traceback() -> None:
     with pytest.raises(ZeroDivisionError):
         stage.main(lambda: print(1 / 0))
+
+
+@pytest.mark.usefixtures("handlers")
+@pytest.mark.parametrize("name", [signal.SIGINT, signal.SIGTERM])
+def test_a_finished_stage_is_not_interrupted(name: signal.Signals) -> None:
+    stage.main(lambda: None)
+    os.kill(os.getpid(), name)

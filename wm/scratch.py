@@ -8,6 +8,7 @@ removed when the stage has succeeded.
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import hashlib
 import io
@@ -15,9 +16,10 @@ import json
 import os
 import pickle
 import shutil
+import signal
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Any
@@ -81,7 +83,8 @@ class Checkpoint:
     ) -> None:
         assert self._lock is not None
         if kind is None:
-            shutil.rmtree(self.directory, ignore_errors=True)
+            with _uninterrupted():
+                shutil.rmtree(self.directory, ignore_errors=True)
         self._lock.close()
 
     @property
@@ -117,6 +120,17 @@ class Checkpoint:
         body = buffer.getvalue()
         artifacts.write_bytes(self._file, hashlib.sha256(body).digest() + body)
         self._saved = time.monotonic()
+
+
+@contextlib.contextmanager
+def _uninterrupted() -> Iterator[None]:
+    """Drops Ctrl-C and SIGTERM, which would have finished work be done again."""
+    handlers = {
+        name: signal.signal(name, signal.SIG_IGN) for name in (signal.SIGINT, signal.SIGTERM)
+    }
+    yield
+    for name, handler in handlers.items():
+        signal.signal(name, handler)
 
 
 def _imported() -> list[Path]:

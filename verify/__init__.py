@@ -1,0 +1,1 @@
+"""Proof by trying: the same bytes under other circumstances, and after being killed anywhere."""

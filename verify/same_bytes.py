@@ -1,0 +1,77 @@
+"""The whole pipeline under other circumstances: every hash in dvc.lock stays what it was."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from verify import workspace
+
+
+@dataclass(frozen=True)
+class Circumstance:
+    """What differs from the first run."""
+
+    name: str
+    env: Mapping[str, str] = field(default_factory=dict)
+    workers: int | None = None
+    umask: int = -1
+    folder: str | None = None
+    """Of a checkout of its own; None: forced in the first one."""
+
+
+TARGETS = {
+    "vae": [],  # all
+    "vaegan": ["--single-item", "encode", "train_rnn", "train_controller", "evaluate"],
+}
+
+CIRCUMSTANCES = [
+    Circumstance("dvc repro --force"),
+    Circumstance("1 worker", workers=1),
+    Circumstance("2 workers", workers=2),
+    Circumstance("4 workers", workers=4),
+    Circumstance("another checkout, with a space in its path", folder="an other/checkout"),
+    Circumstance("PYTHONHASHSEED=12345", {"PYTHONHASHSEED": "12345"}),
+    Circumstance("LC_ALL=tr_TR.UTF-8, LANG=C", {"LC_ALL": "tr_TR.UTF-8", "LANG": "C"}),
+    Circumstance("umask 077", umask=0o077, folder="private"),
+    Circumstance("TZ=Asia/Kathmandu", {"TZ": "Asia/Kathmandu"}),
+    Circumstance("OMP_NUM_THREADS=1", {"OMP_NUM_THREADS": "1"}),
+    Circumstance("another TMPDIR", {"TMPDIR": "elsewhere"}),
+]
+
+
+def rows(folder: Path) -> Iterator[dict[str, Any]]:
+    """A row a circumstance: what differed, the number of hashes compared and those that changed."""
+    first = workspace.copy(folder / "first")
+    expected = _both(first, Circumstance("the first run"))
+    for circumstance in CIRCUMSTANCES:
+        where = first
+        if circumstance.folder:
+            where = workspace.copy(folder / circumstance.folder)
+        found = _both(where, circumstance)
+        changed = sorted(path for path in expected if found.get(path) != expected[path])
+        yield {"circumstance": circumstance.name, "hashes": len(expected), "changed": changed}
+
+
+def _both(directory: Path, circumstance: Circumstance) -> dict[str, str]:
+    """The hashes of the pipeline with either vision model, each run anew."""
+    env = dict(circumstance.env)
+    if "TMPDIR" in env:
+        env["TMPDIR"] = str(directory.parent / env["TMPDIR"])
+        Path(env["TMPDIR"]).mkdir(exist_ok=True)
+    workspace.set_param(directory, "workers", circumstance.workers or "null")
+    found = dict[str, str]()
+    for vision, target in (
+        ("vae", []),
+        ("vaegan", ["encode", "train_rnn", "train_controller", "evaluate"]),
+    ):
+        workspace.set_param(directory, "vision", vision)
+        options = ["--single-item"] if target else []
+        workspace.dvc(
+            directory, "repro", "--force", "--no-run-cache", *options, *target,
+            env=env, umask=circumstance.umask,
+        )  # fmt: skip
+        found |= {f"{vision}: {path}": md5 for path, md5 in workspace.hashes(directory).items()}
+    return found

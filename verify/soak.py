@@ -1,0 +1,72 @@
+"""The environment over a million random steps beside gymnasium's: the same physics to the bit, and
+memory that does not grow."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from gymnasium.envs.box2d.car_racing import CarRacing
+
+from wm.car_racing import make
+
+HELD = 25  # steps that an action is held, so that a random driver gets somewhere
+
+
+class Undrawn(CarRacing):
+    """gymnasium's own, its drawing left out."""
+
+    def _render(self, mode: str) -> Any:
+        return None
+
+
+def row(steps: int, seed: int) -> dict[str, Any]:
+    """Stops at the first step that differs."""
+    fast: Any = make("fast")
+    official = Undrawn()
+    rng = np.random.default_rng(seed)
+    episodes = 0
+    over, differs_at = True, None
+    memory, started = [], time.monotonic()
+    for step in range(steps):
+        if over:
+            track = int(rng.integers(2**31))
+            fast.reset(seed=track)
+            official.reset(seed=track)
+            episodes += 1
+            taken = 0
+        if taken % HELD == 0:
+            action = rng.uniform([-1, 0, 0], [1, 1, 0.3]).astype(np.float32)
+        _, reward, *end, _ = fast.step(action)
+        _, expected, *expected_end, _ = official.step(action)
+        if (reward, end, _state(fast)) != (expected, expected_end, _state(official)):
+            differs_at = step
+            break
+        taken += 1
+        over = any(end) or taken == 1000
+        if step % (steps // 100) == 0:
+            memory.append(_resident_mib())
+    tenth = len(memory) // 10
+    return {
+        "steps": step + 1,
+        "episodes": episodes,
+        "differs_at": differs_at,
+        "mib_after_a_tenth": round(memory[tenth], 1),
+        "mib_at_the_end": round(memory[-1], 1),
+        "seconds": round(time.monotonic() - started),
+    }
+
+
+def _state(env: Any) -> list[float]:
+    car = env.unwrapped.car
+    state = []
+    for body in (car.hull, *car.wheels):
+        state += [*body.position, body.angle, *body.linearVelocity, body.angularVelocity]
+    return state
+
+
+def _resident_mib() -> float:
+    pages = int(Path("/proc/self/statm").read_text().split()[1])
+    return pages * 4096 / 2**20

@@ -1,0 +1,63 @@
+"""Copies of the working tree in which the smoke scale runs under a real DVC."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+import yaml
+
+ROOT = Path(__file__).parent.parent
+
+
+def copy(directory: Path) -> Path:
+    """The files that git knows or would take, but not the results of a run; a git repository at
+    the smoke scale."""
+    listed = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
+    names = subprocess.run(listed, cwd=ROOT, capture_output=True, check=True, text=True).stdout
+    for name in filter(None, names.split("\0")):
+        result = name == "dvc.lock" or name.startswith(("metrics/", "plots/"))
+        if (ROOT / name).is_file() and not result:
+            (directory / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(ROOT / name, directory / name)
+    set_param(directory, "scale", "smoke")
+    subprocess.run(["git", "init", "-q"], cwd=directory, check=True)
+    return directory
+
+
+def set_param(directory: Path, key: str, value: str | int) -> None:
+    """One of the keys at the top of params.yaml."""
+    file = directory / "params.yaml"
+    text, count = re.subn(rf"(?m)^{key}: *\S+", f"{key}: {value}", file.read_text())
+    assert count == 1, f"{key} occurs {count} times"
+    file.write_text(text)
+
+
+def environment(**changes: str) -> dict[str, str]:
+    """This process' own, with this Python first on PATH."""
+    kept = {name: value for name, value in os.environ.items() if name != "DVC_ROOT"}
+    return {**kept, "PATH": f"{Path(sys.executable).parent}:{kept['PATH']}", **changes}
+
+
+def dvc(
+    directory: Path, *arguments: str, env: Mapping[str, str] | None = None, umask: int = -1
+) -> str:
+    """Runs dvc; its output. Raises CalledProcessError with both streams in its text."""
+    done = subprocess.run(
+        ["dvc", *arguments], cwd=directory, env=environment(**(env or {})), umask=umask,
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    if done.returncode:
+        raise RuntimeError(f"dvc {' '.join(arguments)}\n{done.stdout}\n{done.stderr}")
+    return done.stdout
+
+
+def hashes(directory: Path) -> dict[str, str]:
+    """What dvc.lock says of every output: path -> hash."""
+    stages = yaml.safe_load((directory / "dvc.lock").read_text())["stages"]
+    return {out["path"]: out["md5"] for stage in stages.values() for out in stage.get("outs", [])}
