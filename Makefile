@@ -4,7 +4,7 @@ BIN := $(CURDIR)/.venv/bin
 # dvc starts `python` for each stage: the one of .venv
 export PATH := $(BIN):$(PATH)
 
-.PHONY: repro test smoke lint bench
+.PHONY: repro test smoke lint bench verify
 
 repro: .venv/installed
 	dvc repro
@@ -21,6 +21,12 @@ lint: .venv/installed
 bench: .venv/installed
 	pip install --quiet -c constraints.txt '.[bench]'
 	python -m bench
+
+# the same bytes under other circumstances, kills at random moments, a million steps of the
+# environment, input tried at large: verify/results.json
+verify: .venv/installed
+	python -m verify
+	pytest -n 2 --hypothesis-profile large -k "any or changed_byte"
 
 # the whole pipeline at the smoke scale in a copy of the working tree, which is thrown away
 smoke: .venv/installed

@@ -3,6 +3,8 @@
 import json
 import re
 import shutil
+import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -181,3 +183,82 @@ def test_weights_of_another_latent_size_are_named(
     line = fails(shell, folder, "encode")
     assert "models/vae/weights.safetensors" in line
     assert "shape" in line
+
+
+@pytest.mark.parametrize(
+    ("file", "stage"),
+    [
+        ("data/episodes/episode_000000.safetensors", "encode"),
+        ("data/latents/episode_000000.safetensors", "train_rnn"),
+        ("models/vae/weights.safetensors", "encode"),
+        ("models/rnn/weights.safetensors", "train_controller"),
+        ("models/controller/weights.safetensors", "evaluate"),
+    ],
+)
+def test_a_flipped_bit_is_named_by_the_stage_that_reads_it(
+    repository: Path, shell: Command, tmp_path: Path, file: str, stage: str
+) -> None:
+    folder = shutil.copytree(repository, tmp_path / "flip", ignore=shutil.ignore_patterns(".git"))
+    content = bytearray((folder / file).read_bytes())
+    content[-100] ^= 4
+    (folder / file).unlink()  # it may be a link into DVC's cache
+    (folder / file).write_bytes(content)
+    assert f"{file}: damaged" in fails(shell, folder, stage)
+
+
+def test_an_empty_data_set_is_named(repository: Path, shell: Command, tmp_path: Path) -> None:
+    folder = shutil.copytree(repository, tmp_path / "empty", ignore=shutil.ignore_patterns(".git"))
+    for file in (folder / "data/episodes").iterdir():
+        file.unlink()
+    for stage in ("train_vae", "train_vaegan", "encode", "train_rnn"):
+        assert "data/episodes: 0 episode(s)" in fails(shell, folder, stage)
+
+
+def test_an_output_folder_that_cannot_be_is_named(
+    repository: Path, shell: Command, tmp_path: Path
+) -> None:
+    folder = shutil.copytree(repository, tmp_path / "file", ignore=shutil.ignore_patterns(".git"))
+    shutil.rmtree(folder / "models")
+    (folder / "models").touch()
+    assert "models" in fails(shell, folder, "train_vae")
+
+
+@pytest.fixture
+def disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system of 64 MiB of its own."""
+    mount = ["mount", "-t", "tmpfs", "-o", "size=64m", "tmpfs", str(tmp_path)]
+    if subprocess.run(mount, capture_output=True, check=False).returncode:
+        pytest.skip("mounting a tmpfs takes root")
+    yield tmp_path
+    subprocess.run(["umount", str(tmp_path)], check=True)
+
+
+@pytest.mark.parametrize("stage", ["collect", "train_vae", "encode", "train_rnn", "evaluate"])
+@pytest.mark.parametrize("spare", [0, 40_000, 200_000])
+def test_a_full_disk_is_one_line_and_loses_nothing(
+    repository: Path, shell: Command, disk: Path, stage: str, spare: int
+) -> None:
+    folder = shutil.copytree(repository, disk / "full", ignore=shutil.ignore_patterns(".git"))
+    expected = {path: path.read_bytes() for path in contents(folder) if path.name != "perf.json"}
+    free = shutil.disk_usage(disk).free - spare
+    (disk / "filler").write_bytes(bytes(free))
+    assert "No space left on device" in fails(shell, folder, stage)
+    (disk / "filler").unlink()
+    shell(folder, "python", "-B", "-m", f"stages.{stage}")
+    assert {path: path.read_bytes() for path in expected} == expected
+
+
+def test_a_disk_that_is_read_only_is_one_line(repository: Path, shell: Command, disk: Path) -> None:
+    folder = shutil.copytree(repository, disk / "ro", ignore=shutil.ignore_patterns(".git"))
+    subprocess.run(["mount", "-o", "remount,ro", str(disk)], check=True)
+    for stage in STAGES:
+        assert "Read-only file system" in fails(shell, folder, stage)
+
+
+def test_episodes_of_one_step_go_through(shell: Command, repository: Path, tmp_path: Path) -> None:
+    folder = shutil.copytree(repository, tmp_path / "short", ignore=shutil.ignore_patterns(".git"))
+    text = (folder / "params.yaml").read_text()
+    (folder / "params.yaml").write_text(re.sub(r"max_steps: \d+", "max_steps: 1", text))
+    for stage in STAGES:
+        shell(folder, "python", "-B", "-m", f"stages.{stage}")
+    assert json.loads((folder / "metrics/evaluate.json").read_text())["episodes"] == 4

@@ -27,7 +27,6 @@ STAGES = ("collect", "train_vae", "train_vaegan", "train_rnn", "train_controller
 WAYS = ("SIGKILL", "SIGTERM", "Ctrl-C", "a worker")
 WITH_WORKERS = ("collect", "train_controller", "evaluate")
 UNITS = {"collect": 8, "evaluate": 4}  # at most in flight and lost: two shards; 1 elsewhere
-TIMEOUT = 300.0
 
 
 def rows(folder: Path, stages: Sequence[str], moments: int, seed: int) -> Iterator[dict[str, Any]]:
@@ -37,94 +36,107 @@ def rows(folder: Path, stages: Sequence[str], moments: int, seed: int) -> Iterat
     workspace.dvc(finished, "repro")
     for stage in stages:
         rng = random.Random(f"{seed} {stage}")
-        trial = Trial(finished, folder / stage, stage)
-        for way in WAYS if stage in WITH_WORKERS else WAYS[:-1]:
-            yield {"stage": stage, "way": way, **trial.row(way, moments, rng)}
+        with Trial(finished, folder / stage, stage) as trial:
+            for way in WAYS if stage in WITH_WORKERS else WAYS[:-1]:
+                yield {"stage": stage, "way": way, **trial.row(way, moments, rng)}
 
 
 class Trial:
-    """One stage, in a copy of a finished workspace."""
+    """One stage, in a copy of a finished workspace; a context manager."""
 
     def __init__(self, finished: Path, folder: Path, stage: str) -> None:
         shutil.copytree(finished, folder, ignore=shutil.ignore_patterns(".git", ".dvc"))
         self.folder, self.stage = folder, stage
-        self.counts = folder / "counts"
+        self.counts, self.errors = folder / "counts", folder / "counts.err"
         outs = yaml.safe_load((folder / "dvc.yaml").read_text())["stages"][stage]
         entries = [*outs.get("outs", []), *outs.get("metrics", []), *outs.get("plots", [])]
         self.outs = [entry if isinstance(entry, str) else next(iter(entry)) for entry in entries]
+
+    def __enter__(self) -> Trial:
+        self.starter = subprocess.Popen(
+            [sys.executable, "-m", "verify.hurried", self.stage, str(self.counts)],
+            cwd=self.folder, env=workspace.environment(), stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE, text=True, bufsize=1,
+        )  # fmt: skip
         self._clear()
-        process, started = self._start(), time.monotonic()
-        process.communicate(timeout=TIMEOUT)
-        assert process.returncode == 0, f"{stage} failed before any kill"
+        self._start()
+        started = time.monotonic()
+        assert self._end() == 0, f"{self.stage} failed before any kill"
         self.seconds = time.monotonic() - started
         self.expected, self.units = self._digest(), self._counted()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.starter.kill()
+        self.starter.communicate()
 
     def row(self, way: str, moments: int, rng: random.Random) -> dict[str, Any]:
-        killed, different, noise, repeated = 0, 0, set[str](), 0
+        killed, different, tracebacks, repeated = 0, 0, 0, 0
         for _ in range(moments):
             self._clear()
             process = self._start()
             time.sleep(rng.uniform(0, self.seconds))
             alive = self._kill(process, way, rng)
-            said = process.communicate(timeout=TIMEOUT)[1]
-            killed += alive and self._is_unfinished()
+            self._end()
             failed = False
+            killed += alive and self._is_unfinished()
             if self._is_unfinished():  # or it was killed when its work was done
-                process = self._start()
-                said += process.communicate(timeout=TIMEOUT)[1]
-                failed = process.returncode != 0 or self._is_unfinished()
+                self._start()
+                failed = self._end() != 0 or self._is_unfinished()
             different += failed or self._digest() != self.expected
-            noise |= {line for line in said.splitlines() if "Traceback" in line}
+            tracebacks += "Traceback" in self.errors.read_text()
             repeated = max(repeated, self._counted() - self.units)
         return {
             "moments": moments,
             "killed_at_work": killed,
             "different": different,
-            "tracebacks": len(noise),
+            "tracebacks": tracebacks,
             "units": self.units,
             "most_units_repeated": repeated,
             "units_allowed": UNITS.get(self.stage, 1),
         }
 
-    def _start(self) -> subprocess.Popen[str]:
-        """The stage, once it has begun to work (imports are not its own)."""
-        process = subprocess.Popen(
-            [sys.executable, "-m", "verify.hurried", self.stage, str(self.counts)],
-            cwd=self.folder, env=workspace.environment(), start_new_session=True,
-            stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
-            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
-        )  # fmt: skip
-        while process.poll() is None and not list(
-            self.folder.glob(f"checkpoints/{self.stage}-*/lock")
-        ):
-            time.sleep(0.01)
+    def _start(self) -> int:
+        """The stage's process, once it has begun to work."""
+        assert self.starter.stdin is not None
+        assert self.starter.stdout is not None
+        before = self._locks()
+        self.starter.stdin.write("\n")
+        process = int(self.starter.stdout.readline())
+        while _runs(process) and self._locks() == before:
+            time.sleep(0.005)
         return process
 
-    def _is_unfinished(self) -> bool:
-        return any(self.folder.glob(f"checkpoints/{self.stage}-*/lock"))
+    def _end(self) -> int:
+        """Waits for the process that was started last; its exit status."""
+        assert self.starter.stdout is not None
+        return int(self.starter.stdout.readline())
 
-    def _kill(self, process: subprocess.Popen[str], way: str, rng: random.Random) -> bool:
+    def _locks(self) -> dict[Path, int]:
+        """A process that enters a checkpoint opens its lock for writing."""
+        files = self.folder.glob(f"checkpoints/{self.stage}-*/lock")
+        return {file: file.stat().st_mtime_ns for file in files}
+
+    def _is_unfinished(self) -> bool:
+        return bool(self._locks())
+
+    def _kill(self, process: int, way: str, rng: random.Random) -> bool:
         """Whether there was still somebody to kill."""
-        if process.poll() is not None:
+        if not _runs(process):
             return False
         if way == "a worker":
-            children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
-            workers = [
-                pid
-                for pid in children
-                if b"spawn_main" in Path(f"/proc/{pid}/cmdline").read_bytes()
-            ]
-            if not workers:
+            if not (workers := _workers(process)):
                 return False
-            os.kill(int(rng.choice(workers)), signal.SIGKILL)
+            os.kill(rng.choice(workers), signal.SIGKILL)
         elif way == "Ctrl-C":
-            os.killpg(process.pid, signal.SIGINT)
+            os.killpg(process, signal.SIGINT)
         else:
-            process.send_signal(getattr(signal, way))
+            os.kill(process, getattr(signal, way))
         return True
 
     def _clear(self) -> None:
-        self.counts.unlink(missing_ok=True)
+        self.counts.write_text("")
+        self.errors.write_text("")
         shutil.rmtree(self.folder / "checkpoints", ignore_errors=True)
         for out in self.outs:
             path = self.folder / out
@@ -144,6 +156,14 @@ class Trial:
                     sha.update(f"{file.relative_to(self.folder)}".encode())
                     sha.update(file.read_bytes())
         return sha.hexdigest()
+
+
+def _runs(process: int) -> bool:
+    """And is not a zombie that its starter has yet to see."""
+    try:
+        return Path(f"/proc/{process}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
 
 
 def _workers(parent: int) -> list[int]:
