@@ -26,7 +26,7 @@ bench: .venv/installed
 # environment, input tried at large: verify/results.json
 verify: .venv/installed
 	python -m verify
-	pytest -n 2 --hypothesis-profile large -k "any or changed_byte"
+	pytest -n 2 --hypothesis-profile large -m at_large
 
 # the whole pipeline at the smoke scale in a copy of the working tree, which is thrown away
 smoke: .venv/installed

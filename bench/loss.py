@@ -54,7 +54,8 @@ def _losses(compute: Compute, directory: Path, channels: int, seed: int) -> dict
     for step in range(STEPS):
         batch = data.batch(step, BATCH)
         fast.step(batch, noise(step))
-        usual.step(batch.contiguous())
+        with vae.seeded(step):  # it draws from the global generator
+            usual.step(batch.contiguous())
     x = to_float(data.held_out, compute.device)
     return {
         "ours": _loss(fast.model.encoder, fast.model.decoder, x),

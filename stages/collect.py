@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 
 from pydantic import Field
@@ -53,8 +52,8 @@ def run() -> None:
         metrics = exploration.coverage([episodes.EpisodeFile(path) for path in paths])
         meter.count("frames", int(metrics["frames"]))
         with artifacts.publish(EPISODES) as directory:
-            for path in paths:
-                shutil.move(path, directory)
+            for path in paths:  # both or neither: what is finished stays until the stage has ended
+                artifacts.link(path, directory / path.name)
         artifacts.write_json("metrics/collect.json", metrics)
 
 

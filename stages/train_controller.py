@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from pydantic import Field
 
-from wm import artifacts, controller, evolution, params, weights
+from wm import artifacts, controller, evolution, memory, params, vision
 from wm.controller import ControllerConfig
 from wm.evolution import Phase
 from wm.executor import Executor
@@ -41,8 +41,8 @@ def run() -> None:
     shared, train = params.load("train_controller", TrainController)
     config = ControllerConfig(**train.model_dump(include=set(ControllerConfig.model_fields)))
     where = models(shared, config, "fast")
-    latent_size = weights.read_config(where.vision)["latent_size"]
-    hidden_size = weights.read_config(where.memory)["hidden_size"] if where.memory else 0
+    latent_size = vision.read_config(where.vision).latent_size
+    hidden_size = memory.read_config(where.memory, latent_size).hidden_size if where.memory else 0
     on_z = ~controller.reads_memory(config, latent_size, hidden_size)
     phases = [Phase(train.z_generations, train.z_sigma, on_z),
               Phase(train.generations, train.sigma, np.ones_like(on_z))]  # fmt: skip

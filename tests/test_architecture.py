@@ -113,3 +113,9 @@ def test_nothing_unpickles() -> None:
     for file in [*(ROOT / "wm").glob("*.py"), *(ROOT / "stages").glob("*.py")]:
         text = file.read_text()
         assert not re.search(r"pickle\.loads?\(|allow_pickle=True|weights_only=False", text), file
+
+
+def test_nothing_reads_the_wall_clock() -> None:
+    """Which may go backwards, and differs from run to run."""
+    for file in [*(ROOT / "wm").glob("*.py"), *(ROOT / "stages").glob("*.py")]:
+        assert not re.search(r"time\.time\(|datetime|localtime|strftime", file.read_text()), file

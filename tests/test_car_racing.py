@@ -262,6 +262,7 @@ def test_on_the_road_is_within_half_its_width() -> None:
     assert on_road(values).tolist() == [True, True, False, False]
 
 
+@pytest.mark.at_large
 @given(
     actions=st.lists(
         st.tuples(*[st.floats(width=32, allow_nan=False, allow_infinity=False)] * 3),

@@ -65,6 +65,7 @@ def test_a_file_cut_short_is_named(tmp_path: Path, kept: int) -> None:
         episodes.EpisodeFile(path)
 
 
+@pytest.mark.at_large
 @given(data=st.data())
 def test_a_changed_byte_is_noticed_or_changes_nothing(
     data: st.DataObject, tmp_path_factory: Any
@@ -79,6 +80,7 @@ def test_a_changed_byte_is_noticed_or_changes_nothing(
     same_or_refused(path, bytes(raw), episode)
 
 
+@pytest.mark.at_large
 @given(content=st.binary(max_size=400))
 def test_any_bytes_are_refused(content: bytes, tmp_path_factory: Any) -> None:
     """As a file, and as a header of the right length."""

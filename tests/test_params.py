@@ -112,6 +112,7 @@ def places(draw: st.DrawFn) -> tuple[str, ...]:
     return place if isinstance(here, dict) else place[:-1]
 
 
+@pytest.mark.at_large
 @given(place=places(), data=st.data(), stage=st.sampled_from(STAGES))
 def test_any_change_to_params_is_read_or_refused_in_one_line(
     place: tuple[str, ...], data: st.DataObject, stage: str, tmp_path_factory: Any
@@ -129,6 +130,7 @@ def test_any_change_to_params_is_read_or_refused_in_one_line(
     loads_or_says_why(folder, yaml.safe_dump(document).encode(), stage)
 
 
+@pytest.mark.at_large
 @given(content=st.binary() | st.text().map(str.encode), stage=st.sampled_from(STAGES))
 def test_any_bytes_are_refused_in_one_line(
     content: bytes, stage: str, tmp_path_factory: Any

@@ -115,6 +115,7 @@ def test_a_damaged_file_is_named_and_nothing_is_executed(tmp_path: Path) -> None
     assert not (tmp_path / "executed").exists()
 
 
+@pytest.mark.at_large
 @given(data=st.data())
 def test_a_changed_byte_is_noticed(data: st.DataObject) -> None:
     with Checkpoint("stage", {}, []) as checkpoint:

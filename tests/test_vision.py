@@ -173,6 +173,7 @@ def test_measure(data: VisionData) -> None:
     assert metrics["kl"] == pytest.approx(float(vae.kl_divergence(mu, logvar).sum() / 3), rel=1e-5)
 
 
+@pytest.mark.at_large
 @given(key=st.sampled_from(["kind", *vaegan.VaeganConfig.model_fields, "other"]), value=JSON)
 @pytest.mark.parametrize("kind", ["vae", "vaegan"])
 def test_any_value_in_the_config_loads_or_is_refused_in_one_line(

@@ -7,6 +7,7 @@ work and its end.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import random
@@ -26,13 +27,20 @@ from verify import workspace
 STAGES = ("collect", "train_vae", "train_vaegan", "train_rnn", "train_controller", "evaluate")
 WAYS = ("SIGKILL", "SIGTERM", "Ctrl-C", "a worker")
 WITH_WORKERS = ("collect", "train_controller", "evaluate")
-UNITS = {"collect": 8, "evaluate": 4}  # at most in flight and lost: two shards; 1 elsewhere
+SHARDS = {
+    "shard_episodes: 8 ": "shard_episodes: 1 ",
+    "max_steps: 40, shard_episodes: 2": "max_steps: 40, shard_episodes: 1",
+}  # several shards for each of two workers, even at the smoke scale
+UNITS = {"collect": 2, "evaluate": 2}
+"""That may be done twice: an episode under way in each worker; elsewhere a step or a generation."""
 
 
 def rows(folder: Path, stages: Sequence[str], moments: int, seed: int) -> Iterator[dict[str, Any]]:
     """A row a stage and way to die: how often it was killed while it worked, how often the outcome
     differed, what it said that it should not, and the most work that was done twice."""
     finished = workspace.copy(folder / "finished")
+    for old, new in SHARDS.items():
+        workspace.edit(finished, old, new)
     workspace.dvc(finished, "repro")
     for stage in stages:
         rng = random.Random(f"{seed} {stage}")
@@ -77,13 +85,13 @@ class Trial:
             process = self._start()
             time.sleep(rng.uniform(0, self.seconds))
             alive = self._kill(process, way, rng)
-            self._end()
-            failed = False
-            killed += alive and self._is_unfinished()
-            if self._is_unfinished():  # or it was killed when its work was done
-                self._start()
-                failed = self._end() != 0 or self._is_unfinished()
-            different += failed or self._digest() != self.expected
+            status = self._end()
+            if self._is_unfinished():
+                killed += alive
+                status = self._run_again()
+            elif way == "SIGKILL":  # when the work was done
+                status = 0
+            different += status != 0 or self._is_unfinished() or self._digest() != self.expected
             tracebacks += "Traceback" in self.errors.read_text()
             repeated = max(repeated, self._counted() - self.units)
         return {
@@ -95,6 +103,12 @@ class Trial:
             "most_units_repeated": repeated,
             "units_allowed": UNITS.get(self.stage, 1),
         }
+
+    def _run_again(self) -> int:
+        for out in self.outs:  # as dvc does
+            _remove(self.folder / out)
+        self._start()
+        return self._end()
 
     def _start(self) -> int:
         """The stage's process, once it has begun to work."""
@@ -114,8 +128,11 @@ class Trial:
 
     def _locks(self) -> dict[Path, int]:
         """A process that enters a checkpoint opens its lock for writing."""
-        files = self.folder.glob(f"checkpoints/{self.stage}-*/lock")
-        return {file: file.stat().st_mtime_ns for file in files}
+        found = {}
+        for file in self.folder.glob(f"checkpoints/{self.stage}-*/lock"):
+            with contextlib.suppress(FileNotFoundError):  # it has just ended
+                found[file] = file.stat().st_mtime_ns
+        return found
 
     def _is_unfinished(self) -> bool:
         return bool(self._locks())
@@ -127,11 +144,15 @@ class Trial:
         if way == "a worker":
             if not (workers := _workers(process)):
                 return False
-            os.kill(rng.choice(workers), signal.SIGKILL)
+            process, number = rng.choice(workers), signal.SIGKILL
         elif way == "Ctrl-C":
-            os.killpg(process, signal.SIGINT)
+            process, number = -process, signal.SIGINT  # the group
         else:
-            os.kill(process, getattr(signal, way))
+            number = getattr(signal, way)
+        try:
+            os.kill(process, number)
+        except ProcessLookupError:
+            return False
         return True
 
     def _clear(self) -> None:
@@ -139,14 +160,13 @@ class Trial:
         self.errors.write_text("")
         shutil.rmtree(self.folder / "checkpoints", ignore_errors=True)
         for out in self.outs:
-            path = self.folder / out
-            shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
+            _remove(self.folder / out)
 
     def _counted(self) -> int:
         return sum(map(int, self.counts.read_text().split()))
 
     def _digest(self) -> str:
-        """Of the stage's outputs: names and bytes, temporary files among them."""
+        """Of the stage's outputs: names and bytes."""
         sha = hashlib.sha256()
         for out in self.outs:
             path = self.folder / out
@@ -168,6 +188,16 @@ def _runs(process: int) -> bool:
 
 def _workers(parent: int) -> list[int]:
     """The processes of its executor."""
-    children = Path(f"/proc/{parent}/task/{parent}/children").read_text().split()
-    commands = {int(pid): Path(f"/proc/{pid}/cmdline").read_bytes() for pid in children}
-    return [pid for pid, command in commands.items() if b"spawn_main" in command]
+    found = []
+    with contextlib.suppress(FileNotFoundError, ProcessLookupError):  # it has just ended
+        for pid in Path(f"/proc/{parent}/task/{parent}/children").read_text().split():
+            if b"spawn_main" in Path(f"/proc/{pid}/cmdline").read_bytes():
+                found.append(int(pid))
+    return found
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)

@@ -41,13 +41,13 @@ def row(steps: int, seed: int) -> dict[str, Any]:
             action = rng.uniform([-1, 0, 0], [1, 1, 0.3]).astype(np.float32)
         _, reward, *end, _ = fast.step(action)
         _, expected, *expected_end, _ = official.step(action)
+        if step % max(1, steps // 100) == 0:
+            memory.append(_resident_mib())
         if (reward, end, _state(fast)) != (expected, expected_end, _state(official)):
             differs_at = step
             break
         taken += 1
         over = any(end) or taken == 1000
-        if step % (steps // 100) == 0:
-            memory.append(_resident_mib())
     tenth = len(memory) // 10
     return {
         "steps": step + 1,

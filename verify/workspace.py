@@ -30,6 +30,14 @@ def copy(directory: Path) -> Path:
     return directory
 
 
+def edit(directory: Path, old: str, new: str) -> None:
+    """Replaces what occurs once in params.yaml."""
+    file = directory / "params.yaml"
+    text = file.read_text()
+    assert text.count(old) == 1, f"{old!r} occurs {text.count(old)} times"
+    file.write_text(text.replace(old, new))
+
+
 def set_param(directory: Path, key: str, value: str | int) -> None:
     """One of the keys at the top of params.yaml."""
     file = directory / "params.yaml"
@@ -47,7 +55,7 @@ def environment(**changes: str) -> dict[str, str]:
 def dvc(
     directory: Path, *arguments: str, env: Mapping[str, str] | None = None, umask: int = -1
 ) -> str:
-    """Runs dvc; its output. Raises CalledProcessError with both streams in its text."""
+    """Runs dvc; its output. Raises RuntimeError with both streams in its text."""
     done = subprocess.run(
         ["dvc", *arguments], cwd=directory, env=environment(**(env or {})), umask=umask,
         capture_output=True, text=True, check=False,

@@ -119,6 +119,14 @@ def load_tensors(path: Path | str) -> dict[str, np.ndarray]:
     return tensors
 
 
+def link(path: Path, other: Path) -> None:
+    """Gives a file a second name, or a copy where that is on another file system."""
+    try:
+        os.link(path, other)
+    except OSError:
+        shutil.copyfile(path, other)
+
+
 @contextlib.contextmanager
 def publish(directory: Path | str) -> Iterator[Path]:
     """Gives a temporary folder that becomes `directory` when the block ends without an error.
@@ -128,25 +136,31 @@ def publish(directory: Path | str) -> Iterator[Path]:
     """
     directory = Path(directory)
     temporary = directory.with_name(f".{directory.name}.{os.getpid()}.tmp")
+    old = temporary.with_suffix(".old")
     try:
-        for stale in directory.parent.glob(f".{directory.name}.*.tmp"):
-            if not _is_running(int(stale.name.split(".")[-2])):
+        for stale in directory.parent.glob(f".{directory.name}.*.*"):
+            if not _is_running(stale.suffixes[-2:-1]):
                 shutil.rmtree(stale)
         temporary.mkdir(parents=True)
+    except OSError as error:
+        raise UserError(f"{directory}: cannot be written ({error.strerror})") from None
+    try:
         yield temporary
         if directory.exists():
-            shutil.rmtree(directory)
+            os.replace(directory, old)
         os.replace(temporary, directory)
-    except OSError as error:
-        where = error.filename or directory
-        raise UserError(f"{where}: cannot be written ({error.strerror})") from None
     finally:
-        shutil.rmtree(temporary, ignore_errors=True)
+        for leftover in (temporary, old):
+            shutil.rmtree(leftover, ignore_errors=True)
 
 
-def _is_running(process: int) -> bool:
+def _is_running(suffix: list[str]) -> bool:
+    """Whether the other process runs whose number is the one suffix, as in [".123"]."""
+    number = "".join(suffix).removeprefix(".")
+    if not number.isdecimal() or int(number) == os.getpid():
+        return False
     try:
-        os.kill(process, 0)
+        os.kill(int(number), 0)
     except ProcessLookupError:
         return False
     except PermissionError:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -61,9 +62,9 @@ def file_name(episode_id: int) -> str:
 
 
 def ids_in(directory: Path | str) -> list[int]:
-    """The ids of the episode files in a folder, sorted."""
-    names = [path.stem.removeprefix("episode_") for path in Path(directory).glob("*.safetensors")]
-    return sorted(int(name) for name in names if name.isdecimal())
+    """The ids of the episode files in a folder, sorted; another file in it is no episode."""
+    paths = Path(directory).glob("episode_*.safetensors")
+    return sorted(int(path.stem[8:]) for path in paths if re.fullmatch("[0-9]{6,}", path.stem[8:]))
 
 
 def split(ids: Sequence[int], fraction: float = 0.1) -> tuple[list[int], list[int]]:

@@ -17,7 +17,7 @@ import torch
 from wm import artifacts, seeding
 from wm.episodes import file_name
 from wm.errors import UserError
-from wm.mdnrnn import Batch
+from wm.mdnrnn import ACTION_SIZE, Batch
 
 
 @dataclass(frozen=True)
@@ -47,19 +47,19 @@ def read(directory: Path | str, episode_id: int) -> LatentEpisode:
     """Reads one; UserError when it is missing or damaged."""
     path = Path(directory) / file_name(episode_id)
     tensors = artifacts.load_tensors(path)
-    try:
-        latents = LatentEpisode(
-            tensors["mu"],
-            tensors["logvar"],
-            tensors["actions"],
-            tensors["rewards"],
-            bool(tensors["terminated"][0]),
-        )
-    except KeyError as error:
-        raise UserError(f"{path}: has no {error}; run the encode stage again") from None
-    if len(latents.mu) != len(latents.actions) + 1:
-        raise UserError(f"{path}: frames and actions do not match; run the encode stage again")
-    return latents
+    shapes = {name: array.shape for name, array in tensors.items()}
+    frames, size = (*shapes.get("mu", ()), 0, 0)[:2]
+    expected = {
+        "mu": (frames, size),
+        "logvar": (frames, size),
+        "actions": (frames - 1, ACTION_SIZE),
+        "rewards": (frames - 1,),
+        "terminated": (1,),
+    }
+    if shapes != expected:
+        raise UserError(f"{path}: holds {shapes}, not an episode's latents; run encode again")
+    terminated = bool(tensors.pop("terminated")[0])
+    return LatentEpisode(**tensors, terminated=terminated)
 
 
 class LatentDataset:

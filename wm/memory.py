@@ -33,20 +33,26 @@ def load(directory: Path | str, latent_size: int, device: torch.device) -> MDNRN
 
     Raises UserError when it is missing, damaged or made for another vision model.
     """
+    config = read_config(directory, latent_size)
+    model = weights.load(directory, lambda: MDNRNN(latent_size, config))
+    return model.to(device).eval().requires_grad_(False)
+
+
+def read_config(directory: Path | str, latent_size: int) -> MdnRnnConfig:
+    """The shape of the network in `directory`, which is for latents of this size; UserError as
+    in `load`."""
     saved = weights.read_config(directory)
     path = f"{directory}/{weights.CONFIG}"
     if (size := saved.pop("latent_size", None)) != latent_size:
         raise UserError(
-            f"{path}: latent_size is {size}, vision's {latent_size}; run train_rnn again"
+            f"{path}: latent_size is {size!r}, vision's {latent_size}; run train_rnn again"
         )
     try:
-        config = MdnRnnConfig(**saved)
+        return MdnRnnConfig(**saved)
     except ValidationError as error:
         reason = error.errors()[0]
         key = reason["loc"][0]
         raise UserError(f"{path}: {key}: {reason['msg']}; run train_rnn again") from None
-    model = weights.load(directory, lambda: MDNRNN(latent_size, config))
-    return model.to(device).eval().requires_grad_(False)
 
 
 def likelihood(

@@ -31,9 +31,10 @@ from wm.errors import UserError
 
 SAVE_EVERY = 30.0
 """Seconds between checkpoints: the most work that a kill costs."""
-
-
-DIGEST_SIZE = 32  # of SHA-256, in bytes, before the state
+DIGEST_SIZE = 32
+"""Of SHA-256, in bytes, before the state."""
+DONE = ".done-"
+"""Begins the name of a folder that is being removed."""
 
 
 class Checkpoint:
@@ -59,19 +60,11 @@ class Checkpoint:
         self._started = self._saved = time.monotonic()
 
     def __enter__(self) -> Checkpoint:
-        try:
-            self.directory.mkdir(parents=True, exist_ok=True)
-            self._lock = open(self.directory / "lock", "w")  # until __exit__
-        except OSError as error:
-            raise UserError(f"{self.directory}: cannot be written: {error.strerror}") from None
-        try:
-            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            self._lock.close()
-            raise UserError(
-                f"{self.directory}: another process runs this stage with the same parameters; "
-                "wait for it or stop it"
-            ) from None
+        # of processes that were killed while they tidied up
+        for done in self.directory.parent.glob(f"{DONE}*"):
+            shutil.rmtree(done, ignore_errors=True)
+        while self._lock is None:
+            self._lock = self._locked()
         self._started = self._saved = time.monotonic()
         return self
 
@@ -84,8 +77,36 @@ class Checkpoint:
         assert self._lock is not None
         if kind is None:
             with _uninterrupted():
-                shutil.rmtree(self.directory, ignore_errors=True)
+                # in one step: half a checkpoint would be taken for one
+                done = self.directory.with_name(DONE + self.directory.name)
+                self.directory.rename(done)
+                shutil.rmtree(done, ignore_errors=True)
         self._lock.close()
+        self._lock = None
+
+    def _locked(self) -> IO[str] | None:
+        """The folder's lock, or None if its holder has just removed the folder."""
+        try:
+            self.directory.mkdir(parents=True, exist_ok=True)
+            lock = open(self.directory / "lock", "w")  # noqa: SIM115 until __exit__
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            raise UserError(f"{self.directory}: cannot be written: {error.strerror}") from None
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if os.path.samestat(os.fstat(lock.fileno()), os.stat(lock.name)):
+                return lock
+        except BlockingIOError:
+            lock.close()
+            raise UserError(
+                f"{self.directory}: another process runs this stage with the same parameters; "
+                "wait for it or stop it"
+            ) from None
+        except FileNotFoundError:
+            pass
+        lock.close()
+        return None
 
     @property
     def elapsed(self) -> float:
@@ -103,10 +124,11 @@ class Checkpoint:
             raise damaged
         try:
             saved = torch.load(io.BytesIO(body), weights_only=True)
-        except (RuntimeError, pickle.UnpicklingError):  # a digest that somebody else computed
+            state: dict[str, Any] = saved["state"]
+            self._before = float(saved["elapsed"])
+        # a digest that somebody else computed
+        except (RuntimeError, EOFError, LookupError, TypeError, ValueError, pickle.UnpicklingError):
             raise damaged from None
-        self._before = saved["elapsed"]
-        state: dict[str, Any] = saved["state"]
         return state
 
     def due(self) -> bool:
@@ -134,10 +156,11 @@ def _uninterrupted() -> Iterator[None]:
 
 
 def _imported() -> list[Path]:
-    """The files of this package that the process has imported: what its stage depends on."""
-    package = __name__.partition(".")[0]
-    files = [m.__file__ for name, m in sys.modules.items() if name.partition(".")[0] == package]
-    return sorted(Path(file) for file in files if file)
+    """The files of this package and of the stage: what dvc.yaml names as its code."""
+    packages = (__name__.partition(".")[0], "stages", "__main__")
+    files = [getattr(m, "__file__", None) for name, m in sys.modules.items()
+             if name.partition(".")[0] in packages]  # fmt: skip
+    return sorted({Path(file).resolve() for file in files if file})
 
 
 def _content(path: Path) -> bytes:

@@ -71,22 +71,25 @@ def load(directory: Path | str, compute: Compute) -> Vision:
 
     Raises UserError when it is missing, damaged, or of another shape than its config.
     """
+    config = read_config(directory)
+    model = weights.load(directory, lambda: _network(config))
+    return Vision(model.encoder, model.decoder, config.latent_size, compute)
+
+
+def read_config(directory: Path | str) -> vae.VaeConfig | vaegan.VaeganConfig:
+    """What defines the model in `directory`; UserError when it is missing or damaged."""
     saved = weights.read_config(directory)
     kind = saved.pop("kind", None)
-    config: vae.VaeConfig | vaegan.VaeganConfig
     try:
         if kind == "vae":
-            config = vae.VaeConfig(**saved)
-        elif kind == "vaegan":
-            config = vaegan.VaeganConfig(**saved)
-        else:
-            raise UserError(f"{directory}/config.json: kind is {kind!r}, not 'vae' or 'vaegan'")
+            return vae.VaeConfig(**saved)
+        if kind == "vaegan":
+            return vaegan.VaeganConfig(**saved)
     except ValidationError as error:
         first = error.errors()[0]
         key = ".".join(map(str, first["loc"]))
         raise UserError(f"{directory}/config.json: {key}: {first['msg']}; train again") from None
-    model = weights.load(directory, lambda: _network(config))
-    return Vision(model.encoder, model.decoder, config.latent_size, compute)
+    raise UserError(f"{directory}/config.json: kind is {kind!r}, not 'vae' or 'vaegan'")
 
 
 def _network(config: vae.VaeConfig | vaegan.VaeganConfig) -> vae.VAE | vaegan.VAEGAN:

@@ -47,16 +47,17 @@ def load(directory: Path | str, build: Callable[[], M]) -> M:
     with torch.device("meta"):  # takes no memory, whatever sizes a config claims
         module = build()
     state = module.state_dict()
-    for name in [*state, *tensors]:
-        if name not in tensors or name not in state:
+    loaded = {name: torch.from_numpy(array.copy()) for name, array in tensors.items()}
+    for name in [*state, *loaded]:
+        if name not in loaded or name not in state:
             raise UserError(
                 f"{path}: '{name}' is in only one of the file and the network; retrain it"
             )
-        if tuple(tensors[name].shape) != tuple(state[name].shape):
+        found, needed = (f"shape {tuple(t.shape)}, {t.dtype}" for t in (loaded[name], state[name]))
+        if found != needed:
             raise UserError(
-                f"{path}: '{name}' has shape {tuple(tensors[name].shape)}, the network needs "
-                f"{tuple(state[name].shape)}; retrain it with the present parameters"
+                f"{path}: '{name}' has {found}, the network needs {needed}; "
+                "retrain it with the present parameters"
             )
-    loaded = {name: torch.from_numpy(array.copy()) for name, array in tensors.items()}
     module.load_state_dict(loaded, assign=True)
     return module
