@@ -10,7 +10,7 @@ repro: .venv/installed
 	dvc repro
 
 test: .venv/installed
-	pytest -n 2 --dist loadgroup
+	pytest -n 2 --dist loadfile
 
 lint: .venv/installed
 	ruff check .

@@ -23,12 +23,6 @@ Command = Callable[..., subprocess.CompletedProcess[str]]
 
 
 @pytest.fixture(scope="session")
-def workspace(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A git repository with a copy of the working tree, at the smoke scale; nothing has run."""
-    return copy(tmp_path_factory.mktemp("workspace"))
-
-
-@pytest.fixture(scope="session")
 def shell(tmp_path_factory: pytest.TempPathFactory) -> Command:
     """Runs a command in a folder with this Python first on PATH and a git identity."""
     config = tmp_path_factory.mktemp("home") / "gitconfig"
@@ -55,3 +49,14 @@ def shell(tmp_path_factory: pytest.TempPathFactory) -> Command:
         return done
 
     return run
+
+
+@pytest.fixture(scope="module")
+def repository(tmp_path_factory: pytest.TempPathFactory, shell: Command) -> Path:
+    """A git repository with a copy of the working tree, after `dvc repro` at the smoke scale and a
+    commit."""
+    directory = copy(tmp_path_factory.mktemp("repository"))
+    shell(directory, "dvc", "repro")
+    shell(directory, "git", "add", "-A")
+    shell(directory, "git", "commit", "-qm", "smoke")
+    return directory

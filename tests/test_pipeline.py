@@ -2,34 +2,17 @@
 
 import json
 import re
-import shutil
-import subprocess
-from collections.abc import Iterator
 from pathlib import Path
 
-import pytest
 import yaml
 
 from tests.conftest import Command
 from verify.workspace import edit
 from wm.params import STAGES
 
-pytestmark = pytest.mark.xdist_group("pipeline")  # one process has the repository
-
 
 def executed(output: str) -> list[str]:
     return re.findall(r"Running stage '(\w+)'", output)
-
-
-@pytest.fixture(scope="module")
-def repository(workspace: Path, shell: Command) -> Path:
-    """After `dvc repro` and a commit."""
-    shell(workspace, "git", "init", "-q")
-    first = shell(workspace, "dvc", "repro")
-    assert set(executed(first.stdout)) == set(STAGES)
-    shell(workspace, "git", "add", "-A")
-    shell(workspace, "git", "commit", "-qm", "smoke")
-    return workspace
 
 
 def test_every_promised_file_is_there(repository: Path) -> None:
@@ -99,160 +82,3 @@ def test_an_rnn_param_reruns_train_rnn_and_after_only(repository: Path, shell: C
     steps = params["presets"]["smoke"]["train_rnn"]["steps"]
     run = shell(repository, "dvc", "exp", "run", "-S", f"presets.smoke.train_rnn.steps={steps + 1}")
     assert executed(run.stdout) == ["train_rnn", "train_controller", "evaluate"]
-
-
-@pytest.fixture(scope="module")
-def bare(repository: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The code and params.yaml alone: no stage has run."""
-    folder = tmp_path_factory.mktemp("bare")
-    for name in ("wm", "stages"):
-        shutil.copytree(repository / name, folder / name)
-    shutil.copy(repository / "params.yaml", folder)
-    return folder
-
-
-def contents(folder: Path) -> dict[Path, int]:
-    """When each file was last written; scratch apart."""
-    files = [path for path in folder.rglob("*") if path.is_file()]
-    return {path: path.stat().st_mtime_ns for path in files if "checkpoints" not in path.parts}
-
-
-def fails(shell: Command, folder: Path, stage: str) -> str:
-    """Runs a stage that must fail and change nothing; returns its one line."""
-    before = contents(folder)
-    done = shell(folder, "python", "-B", "-m", f"stages.{stage}", check=False)
-    assert done.returncode == 1, done.stderr
-    assert "Traceback" not in done.stderr
-    assert contents(folder) == before
-    line = done.stderr.strip().splitlines()[-1]
-    assert line.startswith("error: ")
-    return line
-
-
-@pytest.mark.parametrize(
-    ("stage", "missing"),
-    [
-        ("train_vae", "data/episodes"),
-        ("train_vaegan", "data/episodes"),
-        ("encode", "models/vae"),
-        ("train_rnn", "data/latents"),
-        ("train_controller", "models/vae"),
-        ("evaluate", "models/vae"),
-    ],
-)
-def test_a_stage_by_hand_names_the_missing_input(
-    bare: Path, shell: Command, stage: str, missing: str
-) -> None:
-    line = fails(shell, bare, stage)
-    assert "not found" in line
-    assert missing in line or "data/episodes" in line
-
-
-def test_a_mistyped_param_is_named(bare: Path, shell: Command, tmp_path: Path) -> None:
-    folder = shutil.copytree(bare, tmp_path / "bad")
-    edit(folder, "scale: smoke", "scale: tiny")
-    line = fails(shell, folder, "collect")
-    assert "params.yaml: scale: " in line
-    assert "tiny" in line
-
-
-def test_an_episode_cut_short_is_named(repository: Path, shell: Command, tmp_path: Path) -> None:
-    folder = shutil.copytree(repository, tmp_path / "cut", ignore=shutil.ignore_patterns(".git"))
-    file = min((folder / "data/episodes").iterdir())
-    content = file.read_bytes()
-    file.unlink()  # it may be a link into DVC's cache
-    file.write_bytes(content[: len(content) // 2])
-    assert f"data/episodes/{file.name}: damaged or cut short" in fails(shell, folder, "train_vae")
-
-
-def test_weights_of_another_latent_size_are_named(
-    repository: Path, shell: Command, tmp_path: Path
-) -> None:
-    folder = shutil.copytree(repository, tmp_path / "latent", ignore=shutil.ignore_patterns(".git"))
-    config = folder / "models/vae/config.json"
-    content = json.loads(config.read_text())
-    content["latent_size"] += 1
-    config.unlink()
-    config.write_text(json.dumps(content))
-    line = fails(shell, folder, "encode")
-    assert "models/vae/weights.safetensors" in line
-    assert "shape" in line
-
-
-@pytest.mark.parametrize(
-    ("file", "stage"),
-    [
-        ("data/episodes/episode_000000.safetensors", "encode"),
-        ("data/latents/episode_000000.safetensors", "train_rnn"),
-        ("models/vae/weights.safetensors", "encode"),
-        ("models/rnn/weights.safetensors", "train_controller"),
-        ("models/controller/weights.safetensors", "evaluate"),
-    ],
-)
-def test_a_flipped_bit_is_named_by_the_stage_that_reads_it(
-    repository: Path, shell: Command, tmp_path: Path, file: str, stage: str
-) -> None:
-    folder = shutil.copytree(repository, tmp_path / "flip", ignore=shutil.ignore_patterns(".git"))
-    content = bytearray((folder / file).read_bytes())
-    content[-100] ^= 4
-    (folder / file).unlink()  # it may be a link into DVC's cache
-    (folder / file).write_bytes(content)
-    assert f"{file}: damaged" in fails(shell, folder, stage)
-
-
-def test_an_empty_data_set_is_named(repository: Path, shell: Command, tmp_path: Path) -> None:
-    folder = shutil.copytree(repository, tmp_path / "empty", ignore=shutil.ignore_patterns(".git"))
-    for file in (folder / "data/episodes").iterdir():
-        file.unlink()
-    for stage in ("train_vae", "train_vaegan", "encode", "train_rnn"):
-        assert "data/episodes: 0 episode(s)" in fails(shell, folder, stage)
-
-
-def test_an_output_folder_that_cannot_be_is_named(
-    repository: Path, shell: Command, tmp_path: Path
-) -> None:
-    folder = shutil.copytree(repository, tmp_path / "file", ignore=shutil.ignore_patterns(".git"))
-    shutil.rmtree(folder / "models")
-    (folder / "models").touch()
-    assert "models/vae: cannot be written" in fails(shell, folder, "train_vae")
-
-
-@pytest.fixture
-def disk(tmp_path: Path) -> Iterator[Path]:
-    """A file system of 64 MiB of its own."""
-    mount = ["mount", "-t", "tmpfs", "-o", "size=64m", "tmpfs", str(tmp_path)]
-    if subprocess.run(mount, capture_output=True, check=False).returncode:
-        pytest.skip("mounting a tmpfs takes root")
-    yield tmp_path
-    subprocess.run(["umount", str(tmp_path)], check=True)
-
-
-@pytest.mark.parametrize("stage", ["collect", "train_vae", "encode", "train_rnn", "evaluate"])
-@pytest.mark.parametrize("spare", [0, 40_000, 200_000])
-def test_a_full_disk_is_one_line_and_loses_nothing(
-    repository: Path, shell: Command, disk: Path, stage: str, spare: int
-) -> None:
-    folder = shutil.copytree(repository, disk / "full", ignore=shutil.ignore_patterns(".git"))
-    expected = {path: path.read_bytes() for path in contents(folder) if path.name != "perf.json"}
-    free = shutil.disk_usage(disk).free - spare
-    (disk / "filler").write_bytes(bytes(free))
-    assert "No space left on device" in fails(shell, folder, stage)
-    (disk / "filler").unlink()
-    shell(folder, "python", "-B", "-m", f"stages.{stage}")
-    assert {path: path.read_bytes() for path in expected} == expected
-
-
-def test_a_disk_that_is_read_only_is_one_line(repository: Path, shell: Command, disk: Path) -> None:
-    folder = shutil.copytree(repository, disk / "ro", ignore=shutil.ignore_patterns(".git"))
-    subprocess.run(["mount", "-o", "remount,ro", str(disk)], check=True)
-    for stage in STAGES:
-        assert "Read-only file system" in fails(shell, folder, stage)
-
-
-def test_episodes_of_one_step_go_through(shell: Command, repository: Path, tmp_path: Path) -> None:
-    folder = shutil.copytree(repository, tmp_path / "short", ignore=shutil.ignore_patterns(".git"))
-    text = (folder / "params.yaml").read_text()
-    (folder / "params.yaml").write_text(re.sub(r"max_steps: \d+", "max_steps: 1", text))
-    for stage in STAGES:
-        shell(folder, "python", "-B", "-m", f"stages.{stage}")
-    assert json.loads((folder / "metrics/evaluate.json").read_text())["episodes"] == 4
