@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 
@@ -81,3 +82,27 @@ def test_no_orphans_after_ctrl_c_or_a_kill(number: signal.Signals) -> None:
     while os.path.exists(f"/proc/{worker}"):
         assert time.monotonic() < deadline, "the worker outlived its parent"
         time.sleep(0.05)
+
+
+@pytest.mark.parametrize("after", [0.05, 0.1, 0.15, 0.2])
+def test_ctrl_c_while_workers_start_is_one_line(after: float) -> None:
+    """A terminal sends it to all of them, and Python's start would answer with a traceback."""
+    script = (
+        "from tests.test_executor import *\n"
+        "from wm.stage import main\n"
+        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
+        "def run():\n"
+        "    with Executor(2, build) as executor: list(executor.map(sleep, [60, 60]))\n"
+        "if __name__ == '__main__': main(run)\n"
+    )
+    process = subprocess.Popen(
+        [sys.executable, "-c", script],
+        stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, start_new_session=True,
+    )  # fmt: skip
+    children = f"/proc/{process.pid}/task/{process.pid}/children"
+    while len(Path(children).read_text().split()) < 3:  # the resource tracker, and two workers
+        time.sleep(0.001)
+    time.sleep(after)
+    os.killpg(process.pid, signal.SIGINT)
+    assert process.communicate(timeout=30)[1] == "interrupted: run it again and it resumes\n"
+    assert process.returncode == 130

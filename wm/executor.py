@@ -66,7 +66,13 @@ class Executor(Generic[Context]):
         An exception in a worker is raised here; a worker that died raises UserError.
         """
         try:
-            futures = [self._pool.submit(_run, function, item) for item in items]
+            # the first starts the workers, who inherit the mask: Ctrl-C is the parent's to handle,
+            # and would end one that still imports with a traceback
+            before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+            try:
+                futures = [self._pool.submit(_run, function, item) for item in items]
+            finally:
+                signal.pthread_sigmask(signal.SIG_SETMASK, before)
             for future in futures:
                 yield future.result()
         except BrokenProcessPool:
@@ -79,7 +85,6 @@ class Executor(Generic[Context]):
 def _start(build: Callable[[], Any]) -> None:
     global _build
     _build = build
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle
     threading.Thread(target=_end_with_parent, daemon=True).start()
 
 
