@@ -1,6 +1,4 @@
-import os
 import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -8,7 +6,7 @@ import hypothesis
 import pytest
 import torch
 
-from verify.workspace import copy
+from verify.workspace import copy, environment
 
 # tests run side by side, one a core
 torch.set_num_threads(1)
@@ -34,12 +32,7 @@ def shell(tmp_path_factory: pytest.TempPathFactory) -> Command:
         done = subprocess.run(
             command,
             cwd=folder,
-            env={
-                **{name: value for name, value in os.environ.items() if name != "DVC_ROOT"},
-                "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
-                "GIT_CONFIG_GLOBAL": str(config),
-                **env,
-            },
+            env=environment(GIT_CONFIG_GLOBAL=str(config), **env),
             capture_output=True,
             text=True,
             check=False,

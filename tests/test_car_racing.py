@@ -14,6 +14,7 @@ from gymnasium.utils.env_checker import check_env
 from hypothesis import given
 from hypothesis import strategies as st
 
+from verify.soak import car_state
 from wm import track
 from wm.car_racing import TELEMETRY, make, on_road, preprocess, telemetry
 
@@ -28,16 +29,6 @@ class SparseCarRacing(CarRacing):
 
     def _render(self, mode: str) -> Any:
         return super()._render(mode) if self.drawing else None
-
-
-def car_state(env: Any) -> list[float]:
-    car = env.unwrapped.car
-    state = []
-    for body in (car.hull, *car.wheels):
-        state += [*body.position, body.angle, *body.linearVelocity, body.angularVelocity]
-    for wheel in car.wheels:
-        state += [wheel.omega, wheel.phase, wheel.gas, wheel.brake, wheel.steer, wheel.joint.angle]
-    return state
 
 
 def test_preprocess_is_an_area_resize_of_the_rows_above_the_indicators() -> None:

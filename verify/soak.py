@@ -43,7 +43,7 @@ def row(steps: int, seed: int) -> dict[str, Any]:
         _, expected, *expected_end, _ = official.step(action)
         if step % max(1, steps // 100) == 0:
             memory.append(_resident_mib())
-        if (reward, end, _state(fast)) != (expected, expected_end, _state(official)):
+        if (reward, end, car_state(fast)) != (expected, expected_end, car_state(official)):
             differs_at = step
             break
         taken += 1
@@ -59,11 +59,14 @@ def row(steps: int, seed: int) -> dict[str, Any]:
     }
 
 
-def _state(env: Any) -> list[float]:
+def car_state(env: Any) -> list[float]:
+    """Everything that Box2D and the wheels know of the car."""
     car = env.unwrapped.car
     state = []
     for body in (car.hull, *car.wheels):
         state += [*body.position, body.angle, *body.linearVelocity, body.angularVelocity]
+    for wheel in car.wheels:
+        state += [wheel.omega, wheel.phase, wheel.gas, wheel.brake, wheel.steer, wheel.joint.angle]
     return state
 
 
