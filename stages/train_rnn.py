@@ -21,7 +21,8 @@ STRIP = 6  # frames of the picture
 
 
 class TrainRnn(MdnRnnConfig):
-    steps: int = Field(ge=1)
+    steps: int = Field(ge=0)
+    """0: a memory that was never trained, the study's control."""
     batch_size: int = Field(ge=1)
     sequence_length: int = Field(ge=1)
     learning_rate: float = Field(gt=0)

@@ -77,6 +77,12 @@ def test_learns_and_records_the_curve() -> None:
     assert rows[-1]["held_out_weight_sum"] == float(learner.weight.detach().sum())
 
 
+def test_no_steps_leave_the_learner_as_it_was_made() -> None:
+    learner, fresh = Regression(), Regression()
+    assert run(learner, steps=0) == []
+    assert torch.equal(learner.weight, fresh.weight)
+
+
 @pytest.mark.parametrize("kill_at", [1, 29, 30, 31, 117, 199])
 def test_killed_and_resumed_is_bitwise_the_same(
     kill_at: int, monkeypatch: pytest.MonkeyPatch
