@@ -36,12 +36,14 @@ CIRCUMSTANCES = [
     Circumstance("4 workers", workers=4),
     Circumstance("another checkout, with a space in its path", folder="an other/checkout"),
     Circumstance("PYTHONHASHSEED=12345", {"PYTHONHASHSEED": "12345"}),
-    Circumstance(
-        "LC_ALL=POSIX, in ASCII", {"LC_ALL": "POSIX", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
-    ),
+    Circumstance("LC_ALL=POSIX, in ASCII", ASCII),
     Circumstance("umask 077", umask=0o077, folder="private"),
     Circumstance("TZ=Asia/Kathmandu", {"TZ": "Asia/Kathmandu"}),
     Circumstance("OMP_NUM_THREADS=1", {"OMP_NUM_THREADS": "1"}),
+    Circumstance(
+        "another BLAS kernel, three threads",
+        {"OPENBLAS_CORETYPE": "Nehalem", "OPENBLAS_NUM_THREADS": "3"},
+    ),
     Circumstance("another TMPDIR", {"TMPDIR": "elsewhere"}),
 ]
 
