@@ -4,7 +4,7 @@ BIN := $(CURDIR)/.venv/bin
 # dvc starts `python` for each stage: the one of .venv
 export PATH := $(BIN):$(PATH)
 
-.PHONY: repro test smoke lint bench verify
+.PHONY: repro test smoke lint bench verify study report
 
 repro: .venv/installed
 	dvc repro
@@ -21,6 +21,14 @@ lint: .venv/installed
 bench: .venv/installed
 	pip install --quiet -c constraints.txt '.[bench]'
 	python -m bench
+
+# VAE against VAE-GAN over training seeds, and controls: every cell without a result in results/runs
+study: .venv/installed
+	python -m study run
+
+# results/report.html and the README's figures, from what is in results/
+report: .venv/installed
+	python -m study report
 
 # the same bytes under other circumstances, kills at random moments, a million steps of the
 # environment, input tried at large: verify/results.json

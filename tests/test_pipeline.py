@@ -46,7 +46,9 @@ def test_forced_under_other_circumstances_gives_the_same_bytes(
     blas = {"OPENBLAS_CORETYPE": "Nehalem", "OPENBLAS_NUM_THREADS": "3"}
     before = (repository / "dvc.lock").read_bytes()
     edit(repository, "workers: null", "workers: 1")
-    forced = shell(repository, "dvc", "repro", "--force", PYTHONHASHSEED="7", TZ="Asia/Tokyo", **blas)
+    forced = shell(
+        repository, "dvc", "repro", "--force", PYTHONHASHSEED="7", TZ="Asia/Tokyo", **blas
+    )
     edit(repository, "workers: 1", "workers: null")
     assert set(executed(forced.stdout)) == set(STAGES)
     assert (repository / "dvc.lock").read_bytes() == before

@@ -21,7 +21,7 @@ def copy(directory: Path) -> Path:
     listed = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
     names = subprocess.run(listed, cwd=ROOT, capture_output=True, check=True, text=True).stdout
     for name in filter(None, names.split("\0")):
-        result = name == "dvc.lock" or name.startswith(("metrics/", "plots/"))
+        result = name == "dvc.lock" or name.startswith(("metrics/", "plots/", "results/"))
         if (ROOT / name).is_file() and not result:
             (directory / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy(ROOT / name, directory / name)

@@ -1,0 +1,162 @@
+"""Which of two variants is better, in words that follow from intervals by one rule.
+
+Seeds are the units: a difference is taken within a training seed, for which both variants had the
+same data and the same tracks, and its interval says how it varies over seeds. `VERDICT` states the
+rule. How much returns vary over tracks within a seed is reported beside it (`over_tracks`), but no
+verdict on a variant follows from one training run.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+from scipy import stats
+
+from study.runs import Run
+
+RESAMPLES = 10_000
+SEEDS_NEEDED = 5
+VERDICT = (
+    f"Over at least {SEEDS_NEEDED} training seeds, a variant is better or worse where both 95 % "
+    "intervals of the mean difference within a seed exclude 0: the percentile bootstrap over seeds "
+    f"(scipy, {RESAMPLES:,} resamples) and Student's t, since a bootstrap of so few seeds is too "
+    "narrow. Otherwise no difference is shown."
+)
+BETTER, WORSE, NOT_SHOWN, TOO_FEW = "better", "worse", "no difference shown", "too few seeds"
+
+
+@dataclass(frozen=True)
+class Measure:
+    """One number of a run."""
+
+    key: str
+    """As in Run.row()."""
+    title: str
+    good: Literal["higher", "lower"]
+    digits: int
+
+
+RETURN = Measure("evaluate.mean", "official return", "higher", 1)
+MEASURES = (
+    Measure("encode.mse", "mean squared error, held out", "lower", 5),
+    Measure("encode.psnr", "PSNR (dB)", "higher", 2),
+    Measure("encode.ssim", "SSIM", "higher", 4),
+    Measure("encode.road_iou", "road IoU", "higher", 4),
+    Measure("encode.sharpness", "sharpness (1: the original's)", "higher", 3),
+    Measure("encode.probe_r2_speed", "probe R²: speed", "higher", 3),
+    Measure("encode.probe_r2_angular_velocity", "probe R²: angular velocity", "higher", 3),
+    Measure("encode.probe_r2_lateral_offset", "probe R²: lateral offset", "higher", 3),
+    Measure("encode.probe_r2_heading_error", "probe R²: heading error", "higher", 3),
+    Measure("encode.probe_r2_curvature_ahead", "probe R²: curvature ahead", "higher", 3),
+    Measure("train_vision.seconds", "training the vision model (s)", "lower", 0),
+    Measure("train_vision.frames_per_second", "its rate (frames/s)", "higher", 0),
+    Measure("train_vision.peak_memory_mb", "its peak memory (MiB)", "lower", 0),
+    Measure("train_rnn.nll", "memory's NLL (nats a dimension, standardised)", "lower", 3),
+    Measure("train_rnn.nll_marginal", "its baseline: marginal Gaussian", "lower", 3),
+    Measure("train_rnn.nll_last_value", "its baseline: last value", "lower", 3),
+    Measure("train_rnn.open_loop_mse_1", "open-loop error after 1 step", "lower", 5),
+    Measure("train_rnn.open_loop_mse_5", "open-loop error after 5 steps", "lower", 5),
+    Measure("train_rnn.open_loop_mse_15", "open-loop error after 15 steps", "lower", 5),
+    Measure("train_rnn.open_loop_mse_50", "open-loop error after 50 steps", "lower", 5),
+    Measure("train_rnn.seconds", "training the memory (s)", "lower", 0),
+    RETURN,
+    Measure("evaluate.std", "its spread over tracks", "lower", 1),
+    Measure("evaluate.min", "its worst track", "higher", 0),
+    Measure("evaluate.laps_finished", "laps finished of 100", "higher", 0),
+)
+PAIRS = (
+    ("vaegan", "vae"),
+    ("untrained-memory", "vae"),
+    ("z", "vae"),
+    ("z-hidden", "vae"),
+    ("networks", "vae"),
+    ("vaegan-networks", "networks"),
+)
+"""(variant, what it is held against)."""
+
+
+def interval(
+    samples: Sequence[np.ndarray], statistic: Callable[..., np.ndarray]
+) -> tuple[float, float]:
+    """The 95 % percentile bootstrap interval of `statistic` (it takes an `axis`) of independent
+    samples, each (N,) with N >= 2, from a fixed generator."""
+    found = stats.bootstrap(
+        samples, statistic, n_resamples=RESAMPLES, method="percentile",
+        rng=np.random.default_rng(0),
+    ).confidence_interval  # fmt: skip
+    return float(found.low), float(found.high)
+
+
+def iqm(values: np.ndarray, axis: int = -1) -> np.ndarray:
+    """The interquartile mean (Agarwal et al. 2021, arXiv:2108.13264)."""
+    return np.asarray(stats.trim_mean(values, 0.25, axis=axis))
+
+
+def probability_ahead(ours: np.ndarray, theirs: np.ndarray, axis: int = -1) -> np.ndarray:
+    """The probability that a run of ours (..., N) has more than one of theirs (..., M), ties half
+    (the probability of improvement of Agarwal et al. 2021)."""
+    assert axis in (-1, ours.ndim - 1), "samples lie along the last axis"
+    signs = np.sign(ours[..., :, None] - theirs[..., None, :])
+    return np.asarray((signs / 2 + 0.5).mean(axis=(-2, -1)))
+
+
+def over_seeds(ours: np.ndarray, theirs: np.ndarray, good: str) -> dict[str, Any]:
+    """Ours against theirs, (S,) each, S >= 2, one value a training seed, in the same order.
+
+    Of both the mean and the IQM; of their difference within a seed the mean and its 95 % intervals,
+    bootstrap and t; the probability that ours is ahead, which is less if `good` is "lower", and its
+    interval; the verdict on ours, as VERDICT says.
+    """
+    difference = ours - theirs
+    low, high = interval([difference], np.mean)
+    t_low, t_high = low, high  # of equal differences t has no interval
+    if spread := stats.sem(difference):
+        t_low, t_high = stats.t.interval(0.95, len(difference) - 1, difference.mean(), spread)
+    sign = 1 if good == "higher" else -1
+    ahead = (sign * ours, sign * theirs)
+    return {
+        "ours": _summary(ours),
+        "theirs": _summary(theirs),
+        "difference": float(difference.mean()),
+        "bootstrap": [low, high],
+        "t": [float(t_low), float(t_high)],
+        "probability_ahead": [
+            float(probability_ahead(*ahead)),
+            *interval(ahead, probability_ahead),
+        ],
+        "verdict": verdict(len(ours), min(low, t_low), max(high, t_high), good),
+    }
+
+
+def _summary(values: np.ndarray) -> dict[str, Any]:
+    return {
+        "values": values.tolist(),
+        "mean": float(values.mean()),
+        "iqm": [float(iqm(values)), *interval([values], iqm)],
+    }
+
+
+def verdict(seeds: int, low: float, high: float, good: str) -> str:
+    """The word for a difference between `low` and `high`; see VERDICT."""
+    if seeds < SEEDS_NEEDED:
+        return TOO_FEW
+    if low <= 0 <= high:
+        return NOT_SHOWN
+    return BETTER if (low > 0) == (good == "higher") else WORSE
+
+
+def over_tracks(ours: Run, theirs: Run) -> dict[str, Any]:
+    """The difference of two runs' returns on the same tracks: its mean, 95 % paired bootstrap
+    interval over tracks, and how many tracks each had the higher return on."""
+    both = ours.curve("evaluate").merge(theirs.curve("evaluate"), on="seed", validate="1:1")
+    difference = (both["return_x"] - both["return_y"]).to_numpy()
+    return {
+        "tracks": len(difference),
+        "difference": float(difference.mean()),
+        "bootstrap": list(interval([difference], np.mean)),
+        "ahead": int((difference > 0).sum()),
+        "behind": int((difference < 0).sum()),
+    }

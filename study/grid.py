@@ -1,0 +1,83 @@
+"""What the study runs: vision models, controls and training seeds.
+
+The two variants that are compared, `vae` and `vaegan`, have the same encoder and decoder at the
+laptop scale (`presets.laptop.train_vaegan.networks: vae`) and, seed by seed, the same episodes to
+learn from and the same tracks to drive on. A control changes one thing.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+SEEDS = (0, 1, 2, 3, 4)
+
+
+@dataclass(frozen=True)
+class Variant:
+    """One way to run the pipeline."""
+
+    name: str
+    title: str
+    changes: tuple[str, ...]
+    """For `dvc exp run -S`; `{preset}` stands for the preset of the scale in params.yaml."""
+    seeds: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Cell:
+    """A variant with a training seed: one run."""
+
+    variant: Variant
+    seed: int
+
+    @property
+    def name(self) -> str:
+        """Also the experiment's."""
+        return f"{self.variant.name}-{self.seed}"
+
+    def changes(self, scale: str) -> list[str]:
+        """For `dvc exp run -S`."""
+        preset = f"presets.{scale}"
+        return [change.format(preset=preset) for change in self.variant.changes] + [
+            f"seed={self.seed}"
+        ]
+
+
+VAE = Variant("vae", "VAE", ("vision=vae",), SEEDS)
+VAEGAN = Variant("vaegan", "VAE-GAN", ("vision=vaegan",), SEEDS)
+_NETWORKS = (
+    "vision=vaegan",
+    "{preset}.train_vaegan.networks=seed",
+    "{preset}.train_vaegan.depth=8",
+)
+CONTROLS = (
+    Variant(
+        "untrained-memory",
+        "VAE, a memory that was never trained",
+        ("vision=vae", "{preset}.train_rnn.steps=0"),
+        SEEDS[:3],
+    ),
+    Variant("z", "VAE, z alone", ("vision=vae", "train_controller.inputs=z"), SEEDS[:3]),
+    Variant(
+        "z-hidden",
+        "VAE, z alone, a hidden layer of 40",
+        ("vision=vae", "train_controller.inputs=z", "train_controller.hidden_units=40"),
+        SEEDS[:3],
+    ),
+    Variant("vaegan-networks", "VAE-GAN in the sources' networks", _NETWORKS, SEEDS[:3]),
+    Variant(
+        "networks",
+        "the sources' networks without a discriminator",
+        # a warm-up that outlasts every training
+        (*_NETWORKS, "{preset}.train_vaegan.warmup=1000000"),
+        SEEDS[:3],
+    ),
+)
+VARIANTS = (VAE, VAEGAN, *CONTROLS)
+
+
+def cells() -> list[Cell]:
+    """All of them, seed by seed: whenever it is stopped, the variants have had equal shares."""
+    pairs = [Cell(variant, seed) for seed in SEEDS for variant in (VAE, VAEGAN)]
+    controls = [Cell(variant, seed) for seed in SEEDS for variant in CONTROLS]
+    return pairs + [cell for cell in controls if cell.seed in cell.variant.seeds]

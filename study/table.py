@@ -1,0 +1,82 @@
+"""results/study.csv, one row a run, and results/comparison.json, variant against variant."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from study import comparison, runs
+from study.comparison import MEASURES, PAIRS
+from study.runs import RESULTS, Run
+from wm import artifacts
+
+CSV, COMPARISON = RESULTS / "study.csv", RESULTS / "comparison.json"
+OUTPUTS = {
+    "collect": ("data/episodes",),
+    "train_vision": ("models/vae", "models/vaegan"),
+    "encode": ("data/latents",),
+    "train_rnn": ("models/rnn",),
+}
+"""What tells that two runs shared a stage: DVC then ran it for one of them."""
+
+
+def write() -> None:
+    """Writes both files from what results/runs holds."""
+    kept = with_shared_costs(runs.load_all())
+    artifacts.write_csv(CSV, [run.row() for run in kept])
+    artifacts.write_json(COMPARISON, compare(kept))
+
+
+def with_shared_costs(kept: Sequence[Run]) -> list[Run]:
+    """The runs, each with what a stage cost that it took from another's cache."""
+    paid = {
+        (stage, run.hashes.get(path)): run.costs[stage]
+        for run in kept
+        for stage, paths in OUTPUTS.items()
+        for path in paths
+        if stage in run.costs and path in run.hashes
+    }
+    return [
+        run.model_copy(
+            update={
+                "costs": {
+                    stage: paid[stage, run.hashes[path]]
+                    for stage, paths in OUTPUTS.items()
+                    for path in paths
+                    if (stage, run.hashes.get(path)) in paid
+                }
+                | run.costs
+            }
+        )
+        for run in kept
+    ]
+
+
+def compare(kept: Sequence[Run]) -> dict[str, Any]:
+    """The rule, and for every pair of variants that have two seeds in common: comparison.over_seeds
+    of each measure that all these runs have, and comparison.over_tracks of each seed."""
+    whole = {(run.variant, run.seed): run for run in kept if run.error is None}
+    pairs = []
+    for ours, theirs in PAIRS:
+        seeds = sorted(seed for name, seed in whole if name == ours and (theirs, seed) in whole)
+        if len(seeds) < 2:
+            continue
+        both = [(whole[ours, seed], whole[theirs, seed]) for seed in seeds]
+        rows = [(mine.row(), other.row()) for mine, other in both]
+        measures = {
+            measure.key: comparison.over_seeds(
+                np.array([mine[measure.key] for mine, _ in rows], np.float64),
+                np.array([other[measure.key] for _, other in rows], np.float64),
+                measure.good,
+            )
+            for measure in MEASURES
+            if all(measure.key in mine and measure.key in other for mine, other in rows)
+        }
+        tracks = [
+            {"seed": mine.seed, **comparison.over_tracks(mine, other)} for mine, other in both
+        ]
+        pairs.append({"ours": ours, "theirs": theirs, "seeds": seeds,
+                      "measures": measures, "tracks": tracks})  # fmt: skip
+    return {"rule": comparison.VERDICT, "pairs": pairs}

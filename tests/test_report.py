@@ -1,0 +1,222 @@
+import json
+import re
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from study import figures, grid, report, runs, table
+from study.comparison import TOO_FEW
+from study.figures import Panel
+from study.runs import Run
+from wm import artifacts
+from wm.errors import UserError
+
+COSTS = {"seconds": 30.0, "frames_per_second": 99.0, "peak_memory_mb": 600.0}
+PICTURES = {f"{n}.png" for n in ("returns", "curves", "drives", "reconstructions", "dreams")}
+
+
+def curve(generator: np.random.Generator, *columns: str) -> str:
+    lines = [",".join(map(str, [x, *generator.random(len(columns) - 1)])) for x in (1, 2, 3)]
+    return "\n".join([",".join(columns), *lines]) + "\n"
+
+
+def save_run(variant: str, seed: int, cell: str | None = None) -> None:
+    generator = np.random.default_rng([seed, len(variant)])
+    returns = 900 + 30 * generator.random(12)
+    episodes = "episode,seed,return\n" + "".join(
+        f"{i},{1000 + i},{value}\n" for i, value in enumerate(returns)
+    )
+    metrics = {
+        "encode": {"ssim": 0.9 + 0.01 * generator.random(), "road_iou": 0.94},
+        "train_rnn": {"nll": 0.3 + 0.1 * generator.random()},
+        "evaluate": {"mean": returns.mean(), "std": returns.std(), "median": 9.0,
+                     "min": returns.min(), "laps_finished": 7.0, "episodes": 12.0},
+    }  # fmt: skip
+    run = Run(cell=cell or f"{variant}-{seed}", variant=variant, seed=seed, changes=[],
+              commit="0123456789", machine={"processor": "a processor", "cores": 2},
+              metrics=metrics, costs={"train_vision": COSTS})  # fmt: skip
+    held_out = ("held_out_ssim", "held_out_mse", "held_out_sharpness")
+    curves = {
+        "evaluate": episodes,
+        "train_vision": curve(generator, "step", *held_out),
+        "train_rnn": curve(generator, "step", "held_out_nll"),
+        "train_controller": curve(generator, "generation", "mean", "validation"),
+    }
+    runs.save(run, curves)
+
+
+def save_exhibits() -> None:
+    generator = np.random.default_rng(0)
+
+    def frames(*shape: int) -> np.ndarray:
+        return generator.integers(0, 255, (*shape, 64, 64, 3), np.uint8)
+
+    circle = np.linspace(0, 2 * np.pi, 40, endpoint=False)
+    track = 100 * np.stack([np.cos(circle), np.sin(circle)], axis=1).astype(np.float32)
+    path = np.concatenate([track[:20] * 1.1, np.full((20, 1), 10.0, np.float32)], axis=1)
+    path[:10, 2] = 0.0
+    tensors = {"frames": frames(3), "dream_real": frames(2), "path_0": path, "track_0": track}
+    for variant in ("vae", "vaegan"):
+        tensors |= {f"reconstruction_{variant}": frames(3), f"dream_{variant}": frames(2),
+                    f"traversal_{variant}": frames(1, 3)}  # fmt: skip
+    facts = {
+        "seed": 0, "cells": ["vae-0", "vaegan-0"], "ranks": [0, 50, 100],
+        "mse": {variant: [0.001, 0.002, 0.003] for variant in ("vae", "vaegan")},
+        "traversal": {variant: {"dimensions": [17], "kl": [2.5]} for variant in ("vae", "vaegan")},
+        "traversal_values": [-3, 0, 3], "dream_steps": [1, 50],
+        "drives": [{"variant": "vae", "rank": "worst", "episode": 3, "seed": 1003, "return": 812.3,
+                    "lap_finished": False, "steps": 19}],
+    }  # fmt: skip
+    artifacts.save_tensors("results/exhibits.safetensors", tensors)
+    artifacts.write_json("results/exhibits.json", facts)
+
+
+@pytest.fixture(scope="module")
+def written(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with results of two seeds of both, a failure, and a report of them."""
+    folder = tmp_path_factory.mktemp("study")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        for seed in (0, 1):
+            save_run("vae", seed)
+            save_run("vaegan", seed)
+        save_run("vae-1024", 0)
+        failure = Run(cell="z-0", variant="z", seed=0, changes=[], commit="89abcdef",
+                      machine={}, error="train_rnn: <out> of memory")  # fmt: skip
+        runs.save(failure, {})
+        save_exhibits()
+        Path("results/random_policy.csv").write_text("episode,return\n0,-30.0\n1,-34.0\n")
+        table.write()
+        report.write()
+    return folder
+
+
+@pytest.fixture
+def copy(written: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """One's own copy of it, to work in."""
+    shutil.copytree(written / "results", tmp_path / "results")
+    monkeypatch.chdir(tmp_path)
+    return tmp_path / "results"
+
+
+def page(results: Path) -> str:
+    return (results / "report.html").read_text(encoding="utf-8")
+
+
+def test_the_page_loads_nothing(written: Path) -> None:
+    content = page(written / "results")
+    loaded = re.findall(r"""(?:src|href|srcset)\s*=\s*["']([^"']*)|url\(([^)]*)\)""", content)
+    assert loaded
+    assert all(one.startswith(("data:", "#")) for pair in loaded for one in pair if one)
+    assert "<script" not in content
+    assert "@import" not in content
+    assert len(content) < 4_000_000
+
+
+def test_the_numbers_are_those_of_the_comparison(written: Path) -> None:
+    content = page(written / "results")
+    [pair] = json.loads((written / "results/comparison.json").read_text())["pairs"]
+    found = pair["measures"]["evaluate.mean"]
+    for value in (found["ours"]["mean"], found["theirs"]["mean"]):
+        assert report.number(value, 1) in content
+    for value in (found["difference"], *found["bootstrap"], *found["t"]):
+        assert report.signed(value, 1) in content
+    assert found["verdict"] == TOO_FEW
+    assert f'<span class="chip too-few-seeds">{TOO_FEW}</span>' in content
+
+
+def test_another_verdict_and_another_number_change_the_page(copy: Path) -> None:
+    comparison = json.loads((copy / "comparison.json").read_text())
+    [pair] = comparison["pairs"]
+    pair["measures"]["evaluate.mean"] |= {"verdict": "better", "difference": 123.4}
+    comparison["rule"] = "another rule"
+    artifacts.write_json("results/comparison.json", comparison)
+    report.write()
+    content = page(copy)
+    assert '<span class="chip better" style="--c:var(--c-vaegan)">better</span>' in content
+    assert "123.4 points higher" in content
+    assert "another rule" in content
+
+
+def test_what_failed_and_what_was_not_run_is_listed(written: Path) -> None:
+    content = page(written / "results")
+    assert "train_rnn: &lt;out&gt; of memory" in content
+    done = {"vae-0", "vae-1", "vaegan-0", "vaegan-1", "z-0"}
+    listed = set(re.findall(r'<span class="cellname">([^<]*)<', content))
+    assert listed == {cell.name for cell in grid.cells()} - done
+
+
+def test_every_run_is_in_the_table(written: Path) -> None:
+    rows = page(written / "results").split('<table class="all">')[1]
+    for cell in ("vae-0", "vae-1", "vaegan-0", "vaegan-1", "vae-1024-0", "z-0"):
+        assert f"</i>{cell}</th>" in rows
+    assert re.search("Outside the study.s grid: vae-1024-0\\.", page(written / "results"))
+
+
+def test_the_random_policy_is_summed_up(written: Path) -> None:
+    assert "<b>−32.0</b> ± 2.8 over 2 official episodes" in page(written / "results")  # noqa: RUF001
+
+
+def test_without_exhibits_the_page_says_what_makes_them(copy: Path) -> None:
+    shutil.rmtree(copy / "figures")
+    (copy / "exhibits.json").unlink()
+    report.write()
+    assert "<code>python -m study exhibits</code>" in page(copy)
+    assert {path.name for path in (copy / "figures").iterdir()} == {"returns.png", "curves.png"}
+
+
+def test_without_the_pair_or_its_curves_there_is_a_page(copy: Path) -> None:
+    (copy / "comparison.json").unlink()
+    (copy / "exhibits.json").unlink()
+    for name in ("vae-0", "vae-1", "vaegan-0", "vaegan-1"):
+        for path in (copy / "runs" / name).glob("*.csv"):
+            path.unlink()
+    report.write()
+    assert "There is no answer yet" in page(copy)
+
+
+def test_a_failure_alone_makes_a_page(copy: Path) -> None:
+    for path in (copy / "runs").glob("va*"):
+        shutil.rmtree(path)
+    table.write()
+    report.write()
+    assert "train_rnn: &lt;out&gt; of memory" in page(copy)
+
+
+def test_no_run_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(UserError, match=r"^results/runs: no run yet; run make study$"):
+        report.write()
+    assert not (tmp_path / "results").exists()
+
+
+def test_the_same_results_give_the_same_bytes(copy: Path, written: Path) -> None:
+    shutil.rmtree(copy / "figures")
+    (copy / "report.html").unlink()
+    report.write()
+    assert (copy / "report.html").read_bytes() == (written / "results/report.html").read_bytes()
+    assert {path.name for path in (copy / "figures").iterdir()} == PICTURES
+    for name in PICTURES:
+        first = (written / "results/figures" / name).read_bytes()
+        assert (copy / "figures" / name).read_bytes() == first
+
+
+def test_stretches_are_the_unbroken_runs_of_true() -> None:
+    where = np.array([True, True, False, True, False, False, True])
+    assert figures.stretches(where) == [slice(0, 2), slice(3, 4), slice(6, 7)]
+    assert figures.stretches(np.zeros(3, bool)) == []
+
+
+def test_off_the_road_is_further_than_its_half_width() -> None:
+    path = np.array([[0, 0, 6.6], [0, 0, -6.7], [0, 0, 6.7]])
+    assert figures.off_road(path).tolist() == [False, True, True]
+
+
+def test_equal_and_very_bad_returns_can_be_drawn() -> None:
+    for values in (np.full(5, 900.0), np.array([-90.0, 0.0, 930.0])):
+        limits = figures.returns_range([values])
+        assert limits[0] < values.min()
+        assert limits[1] > values.max()
+        assert figures.svg(Panel("", "", figures.swarms({"vae": values}, limits)))

@@ -1,0 +1,169 @@
+import itertools
+import json
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import yaml
+from scipy import stats
+
+from study import comparison, grid, runs, table
+from study.comparison import BETTER, NOT_SHOWN, TOO_FEW, WORSE
+from study.runs import Run
+from wm.errors import UserError
+from wm.params import SCALES
+
+
+@pytest.fixture(autouse=True)
+def in_workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+
+def run(variant: str, seed: int, returns: list[float], **changes: object) -> Run:
+    """A kept run whose evaluate drove tracks 100, 101, ..."""
+    values = {
+        "cell": f"{variant}-{seed}", "variant": variant, "seed": seed, "changes": [],
+        "commit": "0" * 40, "machine": {"cores": 2},
+        "metrics": {"evaluate": {"mean": float(np.mean(returns))}},
+    } | changes  # fmt: skip
+    kept = Run(**values)
+    rows = pd.DataFrame({"seed": 100 + np.arange(len(returns)), "return": returns})
+    runs.save(kept, {"evaluate": rows.to_csv(index=False)})
+    return kept
+
+
+def test_every_cell_has_its_own_name_and_the_pair_comes_first_seed_by_seed() -> None:
+    cells = grid.cells()
+    assert len({cell.name for cell in cells}) == len(cells)
+    pairs = [(cell.variant.name, cell.seed) for cell in cells[: 2 * len(grid.SEEDS)]]
+    assert pairs == [(name, seed) for seed in grid.SEEDS for name in ("vae", "vaegan")]
+
+
+@pytest.mark.parametrize("scale", SCALES)
+@pytest.mark.parametrize("variant", grid.VARIANTS, ids=lambda variant: variant.name)
+def test_a_cell_changes_keys_that_params_yaml_has(variant: grid.Variant, scale: str) -> None:
+    document = yaml.safe_load((Path(__file__).parent.parent / "params.yaml").read_text())
+    for change in grid.Cell(variant, 0).changes(scale):
+        key, _, value = change.partition("=")
+        *path, last = key.split(".")
+        section = document
+        for name in path:
+            section = section[name]
+        assert last in section, key
+        assert type(yaml.safe_load(value)) is type(section[last]), change
+
+
+def test_a_run_comes_back_as_it_was_kept_and_a_damaged_one_is_named() -> None:
+    kept = run("vae", 3, [900.0, 910.0])
+    assert runs.load("vae-3") == kept
+    assert runs.load("vae-4") is None
+    assert kept.curve("evaluate")["return"].tolist() == [900.0, 910.0]
+    (kept.directory / "run.json").write_text(json.dumps({"cell": "vae-3"}))
+    with pytest.raises(UserError, match=r"results/runs/vae-3/run\.json"):
+        runs.load("vae-3")
+
+
+def test_a_cost_is_taken_from_the_run_that_paid_it() -> None:
+    """DVC ran `collect` once for both, and the vision model once for each."""
+    paid = {"collect": {"seconds": 9.0}, "train_vision": {"seconds": 126.0}}
+    first = run("vae", 0, [900.0, 901.0], costs=paid,
+                hashes={"data/episodes": "a", "models/vae": "b"})  # fmt: skip
+    second = run("vaegan", 0, [900.0, 901.0], costs={"train_vision": {"seconds": 297.0}},
+                 hashes={"data/episodes": "a", "models/vaegan": "c"})  # fmt: skip
+    third = run("vae", 1, [900.0, 901.0], hashes={"data/episodes": "other"})
+    filled = table.with_shared_costs([second, third, first])
+    assert filled[0].costs == {"collect": {"seconds": 9.0}, "train_vision": {"seconds": 297.0}}
+    assert filled[1].costs == {}
+    assert filled[2].costs == paid
+
+
+def test_over_tracks_pairs_by_track_not_by_place() -> None:
+    ours = run("vaegan", 0, [910.0, 905.0, 870.0])
+    theirs = run("vae", 0, [900.0, 905.0, 880.0])
+    shuffled = theirs.curve("evaluate").iloc[::-1]
+    shuffled.to_csv(theirs.directory / "evaluate.csv", index=False)
+    found = comparison.over_tracks(ours, theirs)
+    assert (found["ahead"], found["behind"], found["tracks"]) == (1, 1, 3)
+    assert found["difference"] == pytest.approx(0.0)
+
+
+def test_iqm_and_probability_against_their_definitions() -> None:
+    rng = np.random.default_rng(0)
+    values = rng.normal(size=8)
+    assert comparison.iqm(values) == pytest.approx(np.sort(values)[2:6].mean())
+    ours, theirs = rng.integers(0, 4, 5).astype(float), rng.integers(0, 4, 7).astype(float)
+    wins = [1.0 if x > y else 0.5 if x == y else 0.0 for x in ours for y in theirs]
+    assert comparison.probability_ahead(ours, theirs) == pytest.approx(np.mean(wins))
+    both = comparison.probability_ahead(np.stack([ours, -ours]), np.stack([theirs, -theirs]))
+    assert both == pytest.approx([np.mean(wins), 1 - np.mean(wins)])
+
+
+def test_the_bootstrap_interval_against_every_resample() -> None:
+    """Of three values there are 27 resamples: the interval's ends are quantiles of their means."""
+    values = np.array([1.0, 2.0, 4.0])
+    means = [np.mean(resample) for resample in itertools.product(values, repeat=3)]
+    low, high = comparison.interval([values], np.mean)
+    assert low == pytest.approx(np.quantile(means, 0.025, method="inverted_cdf"), abs=0.35)
+    assert high == pytest.approx(np.quantile(means, 0.975, method="inverted_cdf"), abs=0.35)
+    assert comparison.interval([values], np.mean) == (low, high)  # a fixed generator
+
+
+def test_the_verdict_takes_both_intervals_on_one_side_of_zero() -> None:
+    assert comparison.verdict(5, 0.1, 2.0, "higher") == BETTER
+    assert comparison.verdict(5, 0.1, 2.0, "lower") == WORSE
+    assert comparison.verdict(5, -2.0, -0.1, "lower") == BETTER
+    assert comparison.verdict(5, -0.1, 2.0, "higher") == NOT_SHOWN
+    assert comparison.verdict(4, 0.1, 2.0, "higher") == TOO_FEW
+
+
+def test_over_seeds_is_paired_and_t_keeps_a_narrow_bootstrap_honest() -> None:
+    theirs = np.array([880.0, 900.0, 905.0, 890.0, 910.0])
+    ours = theirs + np.array([3.0, 4.0, 5.0, 4.0, 3.5])
+    clear = comparison.over_seeds(ours, theirs, "higher")
+    assert clear["verdict"] == BETTER  # though both vary far more from seed to seed
+    assert clear["probability_ahead"][0] < 0.7
+    expected = stats.ttest_rel(ours, theirs).confidence_interval()
+    assert clear["t"] == pytest.approx(list(expected))
+    # one seed alone makes the mean positive: the bootstrap is sure, t is not
+    ours = theirs + np.array([0.1, 0.1, 0.1, 0.1, 9.0])
+    doubtful = comparison.over_seeds(ours, theirs, "higher")
+    assert doubtful["bootstrap"][0] > 0 > doubtful["t"][0]
+    assert doubtful["verdict"] == NOT_SHOWN
+    same = comparison.over_seeds(theirs, theirs, "higher")
+    assert same["difference"] == 0
+    assert same["verdict"] == NOT_SHOWN
+
+
+def test_under_no_difference_the_rule_errs_no_more_often_than_it_says() -> None:
+    """5 % of the time at most, where a percentile bootstrap of five seeds alone errs twice as
+    often."""
+    rng = np.random.default_rng(1)
+    alone = both = 0
+    for _ in range(200):
+        theirs = rng.normal(900, 10, 5)
+        found = comparison.over_seeds(theirs + rng.normal(0, 5, 5), theirs, "higher")
+        low, high = found["bootstrap"]
+        alone += not low <= 0 <= high
+        both += found["verdict"] != NOT_SHOWN
+    assert both <= 0.05 * 200 + 3 * np.sqrt(200 * 0.05 * 0.95)
+    assert alone > 0.1 * 200
+
+
+def test_the_tables_hold_every_run_and_compare_what_both_variants_have() -> None:
+    for seed in range(5):
+        run("vae", seed, [900.0 + seed, 910.0])
+        run("vaegan", seed, [905.0 + seed, 912.0 + seed])
+    run("z", 0, [700.0, 800.0])
+    failed = Run(cell="z-1", variant="z", seed=1, changes=[], commit="0", machine={}, error="no")
+    runs.save(failed, {})
+    table.write()
+    rows = pd.read_csv(table.CSV)
+    assert len(rows) == 12
+    assert rows.set_index("cell").loc["z-1", "error"] == "no"
+    (pair,) = json.loads(table.COMPARISON.read_text())["pairs"]  # z has one seed: no pair yet
+    assert (pair["ours"], pair["theirs"], pair["seeds"]) == ("vaegan", "vae", [0, 1, 2, 3, 4])
+    found = pair["measures"]["evaluate.mean"]
+    assert found["difference"] == pytest.approx(4.5)
+    assert found["verdict"] == BETTER
+    assert [track["seed"] for track in pair["tracks"]] == [0, 1, 2, 3, 4]
