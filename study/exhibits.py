@@ -33,7 +33,7 @@ from stages.encode import Encode
 from stages.evaluate import Evaluate
 from study import experiments, runs
 from study.grid import VAE, VAEGAN, Cell
-from study.runs import RESULTS, Run
+from study.runs import EXHIBITS, Run
 from wm import (
     artifacts,
     car_racing,
@@ -56,7 +56,6 @@ from wm.rollout import rollout
 from wm.vision import Vision
 from wm.vision_data import VisionData
 
-ARRAYS, FACTS = RESULTS / "exhibits.safetensors", RESULTS / "exhibits.json"
 RANKS = (0, 25, 50, 75, 100)
 DIMENSIONS = 6
 VALUES = (-3, -2, -1, 0, 1, 2, 3)
@@ -103,8 +102,8 @@ def write(seed: int) -> None:
             _dream(name, driver, arrays)
             for rank, place in DRIVES.items():
                 facts["drives"].append(_drive(driver, rank, place, len(facts["drives"]), arrays))
-    artifacts.save_tensors(ARRAYS, arrays)
-    artifacts.write_json(FACTS, facts)
+    artifacts.save_tensors(EXHIBITS.with_suffix(".safetensors"), arrays)
+    artifacts.write_json(EXHIBITS.with_suffix(".json"), facts)
 
 
 def _fetch(cell: Cell, folder: Path) -> Driver:

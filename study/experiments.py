@@ -89,22 +89,22 @@ def start(jobs: int) -> None:
 
 
 def last_line(name: str) -> str:
-    """Of what a cell in the queue has printed so far."""
-    lines = _dvc("queue", "logs", name, check=False).strip().splitlines()
-    return lines[-1] if lines else ""
+    """Of what a cell in the queue has printed so far; its stage's line, if it failed."""
+    return _last_line(_dvc("queue", "logs", name, check=False))
 
 
 def run_here(cell: Cell) -> str | None:
-    """Runs a cell without the queue, to its end; what it said last if it failed."""
+    """Runs a cell without the queue, to its end; what its stage said last if it failed."""
     command = [sys.executable, "-m", "dvc", "exp", "run", "--temp", *_arguments(cell)]
+    lines = []
     with subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
     ) as process:
         assert process.stdout is not None
-        line = ""
         for line in process.stdout:
             print(line, end="", flush=True)
-    return None if process.returncode == 0 else line.strip()
+            lines.append(line)
+    return None if process.returncode == 0 else _last_line("".join(lines))
 
 
 def keep(cell: Cell, revision: str) -> Run:
@@ -140,6 +140,12 @@ def keep_failure(cell: Cell, error: str) -> Run:
               commit=_git("rev-parse", "HEAD"), machine=machine(), error=error)  # fmt: skip
     runs.save(run, {})
     return run
+
+
+def _last_line(output: str) -> str:
+    # dvc's own last word is only that a command failed
+    said = [line for line in output.splitlines() if line.strip() and not line.startswith("ERROR:")]
+    return said[-1].strip() if said else output.strip()
 
 
 def _changes(cell: Cell) -> list[str]:

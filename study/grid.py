@@ -74,6 +74,9 @@ CONTROLS = (
     ),
 )
 VARIANTS = (VAE, VAEGAN, *CONTROLS)
+TITLES = {variant.name: variant.title for variant in VARIANTS}
+OURS, THEIRS = VAEGAN.name, VAE.name
+"""The pair that the question is about."""
 
 
 def cells() -> list[Cell]:

@@ -20,6 +20,8 @@ from wm.params import Params
 
 RESULTS = Path("results")
 RUNS = RESULTS / "runs"
+EXHIBITS = RESULTS / "exhibits"
+"""With .json and .safetensors."""
 CHAIN = ("collect", "train_vision", "encode", "train_rnn", "train_controller", "evaluate")
 """The stages of a run, under one name whichever vision model it trains."""
 CURVES = ("train_vision", "train_rnn", "train_controller", "evaluate")

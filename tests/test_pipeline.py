@@ -1,13 +1,17 @@
 """The real pipeline under the real DVC, at the smoke scale, in a repository of its own."""
 
+import contextlib
 import json
 import re
+import subprocess
+import time
 from pathlib import Path
 
+import psutil
 import yaml
 
 from tests.conftest import Command
-from verify.workspace import edit
+from verify.workspace import edit, environment, hashes
 from wm.params import STAGES
 
 
@@ -85,3 +89,61 @@ def test_an_rnn_param_reruns_train_rnn_and_after_only(repository: Path, shell: C
     steps = params["presets"]["smoke"]["train_rnn"]["steps"]
     run = shell(repository, "dvc", "exp", "run", "-S", f"presets.smoke.train_rnn.steps={steps + 1}")
     assert executed(run.stdout) == ["train_rnn", "train_controller", "evaluate"]
+
+
+STUDY = ("python", "-m", "study", "run", "--only")
+
+
+def kept(repository: Path, cell: str) -> dict:
+    return json.loads((repository / "results/runs" / cell / "run.json").read_text())
+
+
+def test_the_study_takes_what_has_been_run_from_the_cache(repository: Path, shell: Command) -> None:
+    done = shell(repository, *STUDY, "vae-0", "--loop")
+    assert executed(done.stdout) == []
+    run = kept(repository, "vae-0")
+    assert run["hashes"]["models/controller"] == hashes(repository)["models/controller"]
+    returns = json.loads((repository / "metrics/evaluate.json").read_text())
+    assert run["metrics"]["evaluate"] == returns
+    assert run["costs"] == {}  # none of it was spent on this cell
+    assert "kept" not in done.stderr
+    again = shell(repository, *STUDY, "vae-0", "--loop")
+    assert "vae-0" not in again.stderr
+
+
+def test_the_study_outlives_its_queue(repository: Path, shell: Command) -> None:
+    """Killed with all that it had started, dvc's worker among it, it goes on where it was."""
+    command = [*STUDY, "untrained-memory-0"]
+    first = subprocess.Popen(command, cwd=repository, env=environment(), start_new_session=True,
+                             stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)  # fmt: skip
+    deadline = time.monotonic() + 120
+    while not list((repository / "checkpoints").glob("train_controller-*/state.pt")):
+        assert time.monotonic() < deadline, "never came to the controller"
+        time.sleep(0.05)
+    for process in psutil.process_iter(["cwd"]):
+        where = process.info["cwd"]
+        if where and Path(where).is_relative_to(repository):
+            with contextlib.suppress(psutil.NoSuchProcess):
+                process.kill()
+    first.wait()
+    assert "Running" in shell(repository, "dvc", "queue", "status").stdout  # so DVC believes
+    shell(repository, *command)
+    run = kept(repository, "untrained-memory-0")
+    assert run["error"] is None
+    assert run["changes"] == ["vision=vae", "presets.smoke.train_rnn.steps=0", "seed=0"]
+    assert run["hashes"]["models/vae"] == kept(repository, "vae-0")["hashes"]["models/vae"]
+    assert run["hashes"]["models/rnn"] != kept(repository, "vae-0")["hashes"]["models/rnn"]
+    assert "train_controller" in run["costs"]
+    assert "train_vision" not in run["costs"]  # vae-0 paid for it
+    assert len((repository / "results/study.csv").read_text().splitlines()) == 3
+
+
+def test_a_cell_that_fails_stays_in_the_table(repository: Path, shell: Command) -> None:
+    edit(repository, "      steps: 8\n", "      steps: 0\n")
+    uncommitted = shell(repository, *STUDY, "vaegan-0", check=False)
+    assert uncommitted.stderr.startswith("params.yaml: not committed")
+    shell(repository, "git", "commit", "-qam", "a value that train_vaegan refuses")
+    shell(repository, *STUDY, "vaegan-0", "--loop")
+    assert "train_vaegan.steps" in kept(repository, "vaegan-0")["error"]
+    assert "vaegan-0" in (repository / "results/study.csv").read_text()
+    shell(repository, "git", "revert", "--no-edit", "HEAD")

@@ -1,0 +1,25 @@
+"""Numbers as the report writes them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+MINUS = "\N{MINUS SIGN}"
+
+
+def number(value: float, digits: int, sign: str = "") -> str:
+    """With thousands separated and a true minus."""
+    return f"{value:{sign}z,.{digits}f}".replace("-", MINUS)
+
+
+def signed(value: float, digits: int) -> str:
+    """A number with its sign."""
+    return number(value, digits, "+")
+
+
+def span(ends: Sequence[float], digits: int) -> str:
+    return f"{signed(ends[0], digits)} to {signed(ends[1], digits)}"
+
+
+def percent(share: float) -> str:
+    return f"{100 * share:.0f}"
