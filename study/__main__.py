@@ -47,6 +47,10 @@ def main() -> None:
             report.write()
     except UserError as error:
         sys.exit(str(error))
+    except KeyboardInterrupt:
+        _say("stopped; DVC's queue, if at work, goes on (`dvc queue stop --kill` ends it); "
+             "the same command takes up what there is")  # fmt: skip
+        sys.exit(130)
 
 
 def _run(only: list[str] | None, jobs: int, loop: bool) -> None:

@@ -65,14 +65,13 @@ def tasks() -> dict[str, State]:
 
 
 def clear() -> None:
-    """Takes out of the queue what failed, and what a worker that is gone left as running."""
-    status = _dvc("queue", "status")
-    workers = re.search(r"(\d+) active, (\d+) idle", status)
+    """Leaves in DVC's queue only what is still to be run: what a worker that is gone left as
+    running is taken out, and what has ended, well or not."""
+    workers = re.search(r"(\d+) active", _dvc("queue", "status"))
     if workers is None or workers[1] == "0":
         for name in [name for name, state in tasks().items() if state == "Running"]:
             _dvc("queue", "kill", name)
-    for name in [name for name, state in tasks().items() if state == "Failed"]:
-        _dvc("queue", "remove", name)
+    _dvc("queue", "remove", "--success", "--failed")
 
 
 def queue(cell: Cell) -> None:
