@@ -1,4 +1,5 @@
 import os
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -121,6 +122,25 @@ def test_publish_replaces_whole_or_not_at_all(tmp_path: Path) -> None:
         (directory / "new").touch()
     assert [path.name for path in out.iterdir()] == ["new"]
     assert [path.name for path in out.parent.iterdir()] == ["vae"]
+
+
+def test_publish_puts_the_old_folder_back_if_the_new_one_cannot_take_its_place(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out, replace = tmp_path / "models", os.replace
+    with artifacts.publish(out) as directory:
+        (directory / "old").touch()
+
+    def refuse(source: Path, target: Path) -> None:
+        if source.suffix == ".tmp":
+            raise OSError(5, "Input/output error")
+        replace(source, target)
+
+    monkeypatch.setattr(os, "replace", refuse)
+    with pytest.raises(OSError, match="Input/output"), artifacts.publish(out):
+        pass
+    assert [path.name for path in out.iterdir()] == ["old"]
+    assert [path.name for path in tmp_path.iterdir()] == ["models"]
 
 
 def test_publish_sweeps_up_after_a_process_that_was_killed(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ import time
 from collections.abc import Iterator
 
 import pytest
+import torch
 
 from wm import stage
 from wm.errors import UserError
@@ -34,6 +35,18 @@ def test_what_the_system_refuses_is_one_line(
     printed = capsys.readouterr().err
     assert printed.startswith("error: ")
     assert printed.count("\n") == 1
+
+
+def test_a_tensor_too_large_for_memory_is_one_line_and_our_own_mistakes_are_not(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    with pytest.raises(SystemExit):
+        stage.main(lambda: torch.empty(2**50) and None)
+    printed = capsys.readouterr().err
+    assert "can't allocate memory" in printed
+    assert printed.count("\n") == 1
+    with pytest.raises(RuntimeError, match="shape"):
+        stage.main(lambda: torch.ones(2) @ torch.ones(3) and None)
 
 
 @pytest.fixture

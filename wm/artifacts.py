@@ -148,7 +148,12 @@ def publish(directory: Path | str) -> Iterator[Path]:
         yield temporary
         if directory.exists():
             os.replace(directory, old)
-        os.replace(temporary, directory)
+        try:
+            os.replace(temporary, directory)
+        except OSError:
+            if old.exists():
+                os.replace(old, directory)
+            raise
     finally:
         for leftover in (temporary, old):
             shutil.rmtree(leftover, ignore_errors=True)

@@ -6,6 +6,8 @@ import signal
 import sys
 from collections.abc import Callable
 
+import torch
+
 from wm.errors import UserError
 
 
@@ -23,10 +25,17 @@ def main(run: Callable[[], None]) -> None:
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         raise SystemExit(1) from None
-    except (OSError, MemoryError) as error:
+    except (OSError, MemoryError, RuntimeError) as error:
+        if isinstance(error, RuntimeError) and not _is_out_of_memory(error):
+            raise  # a mistake of ours: its traceback is what is needed
         reason = " ".join(str(error).split()) or "out of memory"
         print(f"error: {reason}; mend it and run it again: it resumes", file=sys.stderr)
         raise SystemExit(1) from None
     except KeyboardInterrupt:
         print("interrupted: run it again and it resumes", file=sys.stderr)
         raise SystemExit(130) from None
+
+
+def _is_out_of_memory(error: RuntimeError) -> bool:
+    # on a CPU torch has no class for it
+    return isinstance(error, torch.OutOfMemoryError) or "can't allocate memory" in str(error)
