@@ -3,9 +3,9 @@
     run       every cell that has no result yet, through DVC's queue
     random    the random policy on evaluate's tracks
     exhibits  pictures and drives of one training seed, from its models
-    report    study.csv, comparison.json, report.html and its figures, from results/
+    report    report.html and its figures, from results/
 
-Each leaves what the others made as it is, and every one of them ends with the tables.
+Whatever it was, and however it ended, study.csv and comparison.json then say what results/ holds.
 """
 
 from __future__ import annotations
@@ -20,33 +20,39 @@ from wm.errors import UserError
 
 POLL = 60.0
 """Seconds between looks at DVC's queue, at most: it begins with 4 and doubles."""
+LOST = 3
+"""Looks at the queue without a worker, or at a cell that it no longer knows, before giving up."""
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="study", description="VAE against VAE-GAN, over seeds.")
     commands = parser.add_subparsers(dest="command", required=True)
-    run = commands.add_parser("run", help="every cell that has no result yet, then the tables")
+    run = commands.add_parser("run", help="every cell that has no result yet")
     run.add_argument("--only", nargs="+", metavar="CELL", choices=[c.name for c in grid.cells()],
                      help="cells, such as vaegan-3; all of them if left out")  # fmt: skip
-    run.add_argument("--jobs", type=int, default=1, help="cells at a time")
-    run.add_argument("--loop", action="store_true", help="one after the other, without the queue")
+    how = run.add_mutually_exclusive_group()
+    how.add_argument("--jobs", type=int, default=1, choices=range(1, 65), metavar="N",
+                     help="cells at a time; their seconds then say little")  # fmt: skip
+    how.add_argument("--loop", action="store_true", help="one after the other, without the queue")
     commands.add_parser("random", help="the random policy on evaluate's tracks")
     exhibit = commands.add_parser("exhibits", help="pictures and drives of one training seed")
     exhibit.add_argument("--seed", type=int, default=0)
-    commands.add_parser("report", help="the tables, report.html and its figures, from results/")
+    commands.add_parser("report", help="report.html and its figures, from results/")
     arguments = parser.parse_args()
     try:
-        if arguments.command == "run":
-            _run(arguments.only, arguments.jobs, arguments.loop)
-        elif arguments.command == "random":
-            random_policy.write()
-        elif arguments.command == "exhibits":
-            exhibits.write(arguments.seed)
-        table.write()
+        try:
+            if arguments.command == "run":
+                _run(arguments.only, arguments.jobs, arguments.loop)
+            elif arguments.command == "random":
+                random_policy.write()
+            elif arguments.command == "exhibits":
+                exhibits.write(arguments.seed)
+        finally:
+            table.write()
         if arguments.command == "report":
             report.write()
     except UserError as error:
-        sys.exit(str(error))
+        sys.exit(f"error: {error}")
     except KeyboardInterrupt:
         _say("stopped; DVC's queue, if at work, goes on (`dvc queue stop --kill` ends it); "
              "the same command takes up what there is")  # fmt: skip
@@ -57,9 +63,11 @@ def _run(only: list[str] | None, jobs: int, loop: bool) -> None:
     experiments.check_committed()
     missing = [cell for cell in grid.cells() if only is None or cell.name in only]
     missing = [cell for cell in missing if not _is_done(cell)]
+    # what an earlier attempt finished and did not live to keep
+    missing = [cell for cell in missing if not _kept(cell)]
     if loop:
         _one_by_one(missing)
-    else:
+    elif missing:
         _queued(missing, jobs)
 
 
@@ -67,51 +75,64 @@ def _is_done(cell: Cell) -> bool:
     run = runs.load(cell)
     if run is None or run.error is not None:
         return False
-    if not experiments.is_current(run.commit):
-        _say(f"{cell.name}: kept from {run.commit[:7]}, the pipeline has changed since; "
+    if not experiments.is_current(run.commit) or run.changes != cell.changes(run.scale):
+        _say(f"{cell.name}: kept from {run.commit[:7]}, scale {run.scale}; the code has changed: "
              f"delete {run.directory} to run it again")  # fmt: skip
     return True
+
+
+def _kept(cell: Cell) -> bool:
+    """Keeps the cell's finished experiment, if there is one."""
+    if (revision := experiments.finished(cell)) is None:
+        return False
+    run = experiments.keep(cell, revision)
+    _say(f"{cell.name}: {run.metrics['evaluate']['mean']:.1f}")
+    return True
+
+
+def _failed(cell: Cell, error: str) -> None:
+    _say(f"{cell.name}: failed: {experiments.keep_failure(cell, error).error}")
 
 
 def _one_by_one(missing: list[Cell]) -> None:
     for number, cell in enumerate(missing):
         _say(f"{cell.name}: {number + 1} of {len(missing)}")
-        known = cell.name in experiments.finished()
-        if not known and (error := experiments.run_here(cell)) is not None:
-            _say(f"{cell.name}: failed: {experiments.keep_failure(cell, error).error}")
-            continue
-        experiments.keep(cell, experiments.finished()[cell.name])
+        experiments.check_committed()
+        if (error := experiments.run_here(cell)) is not None:
+            _failed(cell, error)
+        elif not _kept(cell):
+            raise UserError(f"{cell.name}: ran with other code than HEAD's; run this again")
 
 
 def _queued(missing: list[Cell], jobs: int) -> None:
-    experiments.clear()
-    waiting, known = {*experiments.tasks()}, {*experiments.finished()}
+    experiments.clear([cell.name for cell in missing])
+    running = experiments.tasks()
     for cell in missing:
-        if cell.name not in waiting | known:
+        if cell.name not in running:
             experiments.queue(cell)
-    started, total, wait = time.monotonic(), len(missing), 2.0
-    if any(cell.name not in known for cell in missing):
-        experiments.start(jobs)
+    experiments.start(jobs)
+    started, total, wait, lost = time.monotonic(), len(missing), 2.0, 0
     while missing:
-        finished, states = experiments.finished(), experiments.tasks()
-        for cell in list(missing):
-            if cell.name in finished:
-                run = experiments.keep(cell, finished[cell.name])
-                _say(f"{cell.name}: {run.metrics['evaluate']['mean']:.1f}")
-            elif states.get(cell.name) == "Failed":
-                run = experiments.keep_failure(cell, experiments.last_line(cell.name))
-                _say(f"{cell.name}: failed: {run.error}")
-            elif cell.name not in states:
-                raise UserError(f"{cell.name}: no longer in DVC's queue; run this again")
-            else:
-                continue
-            missing.remove(cell)
-        if missing:
-            done, minutes = total - len(missing), (time.monotonic() - started) / 60
-            for name in [name for name, state in states.items() if state == "Running"]:
-                _say(f"study: {done}/{total} cells, {minutes:.0f} min; "
-                     f"{name}: {experiments.last_line(name)}")  # fmt: skip
-            time.sleep(wait := min(2 * wait, POLL))
+        time.sleep(wait := min(2 * wait, POLL))
+        states = experiments.tasks()
+        ended = [cell for cell in missing if states.get(cell.name) not in ("Queued", "Running")]
+        for cell in ended:
+            if states.get(cell.name) == "Failed":
+                _failed(cell, experiments.reason(cell.name))
+                missing.remove(cell)
+            elif _kept(cell):
+                missing.remove(cell)
+        # DVC may need a moment to list what has changed its state, and a worker to answer
+        unknown = [cell.name for cell in ended if cell in missing]
+        lost = lost + 1 if unknown or not experiments.has_worker() else 0
+        if missing and lost == LOST:
+            name = (unknown or [missing[0].name])[0]
+            raise UserError(f"{name}: DVC's queue has no worker, or ran it at another commit; "
+                            "run this again")  # fmt: skip
+        done, minutes = total - len(missing), (time.monotonic() - started) / 60
+        for name in [name for name, state in states.items() if state == "Running"]:
+            _say(f"study: {done}/{total} cells, {minutes:.0f} min; "
+                 f"{name}: {experiments.last_line(name)}")  # fmt: skip
 
 
 def _say(line: str) -> None:

@@ -8,7 +8,6 @@ verdict on a variant follows from one training run.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -16,8 +15,9 @@ import numpy as np
 from scipy import stats
 
 from study.runs import Run
+from wm.errors import UserError
+from wm.statistics import RESAMPLES, interval
 
-RESAMPLES = 10_000
 SEEDS_NEEDED = 5
 VERDICT = (
     f"Over at least {SEEDS_NEEDED} training seeds, a variant is better or worse where both 95 % "
@@ -26,6 +26,8 @@ VERDICT = (
     "narrow. Otherwise no difference is shown."
 )
 BETTER, WORSE, NOT_SHOWN, TOO_FEW = "better", "worse", "no difference shown", "too few seeds"
+BASELINE = "baseline"
+"""In place of a verdict, where a number is no merit of a variant's."""
 
 
 @dataclass(frozen=True)
@@ -37,6 +39,8 @@ class Measure:
     title: str
     good: Literal["higher", "lower"]
     digits: int
+    judged: bool = True
+    """A baseline is shown, and no word said of it."""
 
 
 RETURN = Measure("evaluate.mean", "official return", "higher", 1)
@@ -45,18 +49,21 @@ MEASURES = (
     Measure("encode.psnr", "PSNR (dB)", "higher", 2),
     Measure("encode.ssim", "SSIM", "higher", 4),
     Measure("encode.road_iou", "road IoU", "higher", 4),
-    Measure("encode.sharpness", "sharpness (1: the original's)", "higher", 3),
+    Measure("encode.sharpness", "sharpness (the original's is 1)", "higher", 3),
     Measure("encode.probe_r2_speed", "probe R²: speed", "higher", 3),
     Measure("encode.probe_r2_angular_velocity", "probe R²: angular velocity", "higher", 3),
     Measure("encode.probe_r2_lateral_offset", "probe R²: lateral offset", "higher", 3),
     Measure("encode.probe_r2_heading_error", "probe R²: heading error", "higher", 3),
     Measure("encode.probe_r2_curvature_ahead", "probe R²: curvature ahead", "higher", 3),
+    Measure("encode.probe_r2_wheel_angle", "probe R²: wheel angle", "higher", 3),
     Measure("train_vision.seconds", "training the vision model (s)", "lower", 0),
     Measure("train_vision.frames_per_second", "its rate (frames/s)", "higher", 0),
     Measure("train_vision.peak_memory_mb", "its peak memory (MiB)", "lower", 0),
     Measure("train_rnn.nll", "memory's NLL (nats a dimension, standardised)", "lower", 3),
-    Measure("train_rnn.nll_marginal", "its baseline: marginal Gaussian", "lower", 3),
-    Measure("train_rnn.nll_last_value", "its baseline: last value", "lower", 3),
+    Measure("train_rnn.nll_gain", "its gain on the last-value baseline (nats)", "higher", 3),
+    Measure("train_rnn.nll_marginal", "its baseline: marginal Gaussian", "lower", 3, judged=False),
+    Measure("train_rnn.nll_last_value", "its baseline: last value", "lower", 3, judged=False),
+    Measure("train_rnn.reward_correlation", "reward head's correlation", "higher", 3),
     Measure("train_rnn.open_loop_mse_1", "open-loop error after 1 step", "lower", 5),
     Measure("train_rnn.open_loop_mse_5", "open-loop error after 5 steps", "lower", 5),
     Measure("train_rnn.open_loop_mse_15", "open-loop error after 15 steps", "lower", 5),
@@ -65,29 +72,17 @@ MEASURES = (
     RETURN,
     Measure("evaluate.std", "its spread over tracks", "lower", 1),
     Measure("evaluate.min", "its worst track", "higher", 0),
-    Measure("evaluate.laps_finished", "laps finished of 100", "higher", 0),
+    Measure("evaluate.laps_finished", "laps finished", "higher", 0),
 )
 PAIRS = (
     ("vaegan", "vae"),
     ("untrained-memory", "vae"),
     ("z", "vae"),
-    ("z-hidden", "vae"),
+    ("z-hidden", "z"),
     ("networks", "vae"),
     ("vaegan-networks", "networks"),
 )
 """(variant, what it is held against)."""
-
-
-def interval(
-    samples: Sequence[np.ndarray], statistic: Callable[..., np.ndarray]
-) -> tuple[float, float]:
-    """The 95 % percentile bootstrap interval of `statistic` (it takes an `axis`) of independent
-    samples, each (N,) with N >= 2, from a fixed generator."""
-    found = stats.bootstrap(
-        samples, statistic, n_resamples=RESAMPLES, method="percentile",
-        rng=np.random.default_rng(0),
-    ).confidence_interval  # fmt: skip
-    return float(found.low), float(found.high)
 
 
 def iqm(values: np.ndarray, axis: int = -1) -> np.ndarray:
@@ -107,8 +102,10 @@ def over_seeds(ours: np.ndarray, theirs: np.ndarray, good: str) -> dict[str, Any
     """Ours against theirs, (S,) each, S >= 2, one value a training seed, in the same order.
 
     Of both the mean and the IQM; of their difference within a seed the mean and its 95 % intervals,
-    bootstrap and t; the probability that ours is ahead, which is less if `good` is "lower", and its
-    interval; the verdict on ours, as VERDICT says.
+    bootstrap and t; the probability that any run of ours is ahead of any of theirs (less is ahead
+    if `good` is "lower"; not paired by seed) and its interval; in how many seeds ours is ahead; the
+    verdict on ours, as VERDICT says. The bootstrap intervals of fewer than five seeds, and of IQM
+    and probability at any number so small, are narrower than they say.
     """
     difference = ours - theirs
     low, high = interval([difference], np.mean)
@@ -127,6 +124,7 @@ def over_seeds(ours: np.ndarray, theirs: np.ndarray, good: str) -> dict[str, Any
             float(probability_ahead(*ahead)),
             *interval(ahead, probability_ahead),
         ],
+        "seeds_ahead": int((sign * difference > 0).sum()),
         "verdict": verdict(len(ours), min(low, t_low), max(high, t_high), good),
     }
 
@@ -151,7 +149,10 @@ def verdict(seeds: int, low: float, high: float, good: str) -> str:
 def over_tracks(ours: Run, theirs: Run) -> dict[str, Any]:
     """The difference of two runs' returns on the same tracks: its mean, 95 % paired bootstrap
     interval over tracks, and how many tracks each had the higher return on."""
-    both = ours.curve("evaluate").merge(theirs.curve("evaluate"), on="seed", validate="1:1")
+    tables = ours.curve("evaluate"), theirs.curve("evaluate")
+    if {*tables[0]["seed"]} != {*tables[1]["seed"]}:
+        raise UserError(f"{ours.cell}, {theirs.cell}: not the same tracks; delete one's results")
+    both = tables[0].merge(tables[1], on="seed", validate="1:1")
     difference = (both["return_x"] - both["return_y"]).to_numpy()
     return {
         "tracks": len(difference),

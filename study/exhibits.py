@@ -108,9 +108,12 @@ def write(seed: int) -> None:
 
 def _fetch(cell: Cell, folder: Path) -> Driver:
     run = runs.load(cell)
-    revision = experiments.finished().get(cell.name)
-    if run is None or run.error is not None or revision is None:
-        raise UserError(f"{cell.name}: has not finished in this repository; run `make study`")
+    if run is None or run.error is not None:
+        raise UserError(f"{cell.name}: has no result yet; run `make study`")
+    revision = next((r for r in experiments.revisions(cell.name) if _made(r, run)), None)
+    if revision is None:
+        raise UserError(f"{cell.name}: its experiment is not in this repository; `dvc exp pull` "
+                        f"it, or delete {run.directory} and run `make study`")  # fmt: skip
     files = DVCFileSystem(rev=revision)
     folder.mkdir()
     for path in ("params.yaml", "data/episodes", "data/latents", "models"):
@@ -126,6 +129,12 @@ def _fetch(cell: Cell, folder: Path) -> Driver:
         folder / "models/controller", eyes.latent_size, remembered.hidden_size
     )
     return Driver(run, folder, shared, eyes, remembered, config, vector)
+
+
+def _made(revision: str, run: Run) -> bool:
+    """Whether an experiment is the one that a run was kept from."""
+    found = [out for outs in experiments.output_hashes(revision).values() for out in outs.items()]
+    return {*run.hashes.items()} <= {*found}
 
 
 def _pictures(

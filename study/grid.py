@@ -2,7 +2,7 @@
 
 The two variants that are compared, `vae` and `vaegan`, have the same encoder and decoder at the
 laptop scale (`presets.laptop.train_vaegan.networks: vae`) and, seed by seed, the same episodes to
-learn from and the same tracks to drive on. A control changes one thing.
+learn from and the same tracks to drive on.
 """
 
 from __future__ import annotations
@@ -64,10 +64,10 @@ CONTROLS = (
         ("vision=vae", "train_controller.inputs=z", "train_controller.hidden_units=40"),
         SEEDS[:3],
     ),
-    Variant("vaegan-networks", "VAE-GAN in the sources' networks", _NETWORKS, SEEDS[:3]),
+    Variant("vaegan-networks", "VAE-GAN in the seed networks, depth 8", _NETWORKS, SEEDS[:3]),
     Variant(
         "networks",
-        "the sources' networks without a discriminator",
+        "the seed networks, depth 8, no discriminator",
         # a warm-up that outlasts every training
         (*_NETWORKS, "{preset}.train_vaegan.warmup=1000000"),
         SEEDS[:3],

@@ -34,6 +34,7 @@ class Run(Params):
     cell: str
     variant: str
     seed: int
+    scale: str
     changes: list[str]
     """To params.yaml at that commit."""
     commit: str
@@ -53,19 +54,26 @@ class Run(Params):
         return RUNS / self.cell
 
     def row(self) -> dict[str, Any]:
-        """The numbers in one level: `<stage>.<metric>`, what it cost among them."""
+        """The numbers in one level: `<stage>.<metric>`, what it cost among them, and
+        `train_rnn.nll_gain`: how much likelier than its last-value baseline the memory finds what
+        comes, which unlike `nll` itself compares across latent spaces."""
         flat = {
             f"{stage}.{name}": value
             for numbers in (self.metrics, self.costs)
             for stage, values in numbers.items()
             for name, value in values.items()
         }
-        return {"cell": self.cell, "variant": self.variant, "seed": self.seed,
+        if "train_rnn.nll" in flat:
+            flat["train_rnn.nll_gain"] = flat["train_rnn.nll_last_value"] - flat["train_rnn.nll"]
+        return {"cell": self.cell, "variant": self.variant, "seed": self.seed, "scale": self.scale,
                 "commit": self.commit, "error": self.error, **flat}  # fmt: skip
 
     def curve(self, stage: str) -> pd.DataFrame:
-        """What the run left in plots/ of one of CURVES."""
-        return pd.read_csv(self.directory / f"{stage}.csv")
+        """What the run left in plots/ of one of CURVES. UserError when it is missing."""
+        path = self.directory / f"{stage}.csv"
+        if not path.exists():
+            raise UserError(f"{path}: not found; take it from git again")
+        return pd.read_csv(path)
 
 
 def save(run: Run, curves: dict[str, str]) -> None:

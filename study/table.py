@@ -57,13 +57,16 @@ def with_shared_costs(kept: Sequence[Run]) -> list[Run]:
 def compare(kept: Sequence[Run]) -> dict[str, Any]:
     """The rule, and for every pair of variants that have two seeds in common: comparison.over_seeds
     of each measure that all these runs have, and comparison.over_tracks of each seed."""
-    whole = {(run.variant, run.seed): run for run in kept if run.error is None}
+    whole = {(run.variant, run.seed, run.scale): run for run in kept if run.error is None}
     pairs = []
     for ours, theirs in PAIRS:
-        seeds = sorted(seed for name, seed in whole if name == ours and (theirs, seed) in whole)
-        if len(seeds) < 2:
+        both = [
+            (run, whole[theirs, run.seed, run.scale])
+            for run in sorted(kept, key=lambda run: run.seed)
+            if run.variant == ours and run.error is None and (theirs, run.seed, run.scale) in whole
+        ]
+        if len(both) < 2:
             continue
-        both = [(whole[ours, seed], whole[theirs, seed]) for seed in seeds]
         rows = [(mine.row(), other.row()) for mine, other in both]
         measures = {
             measure.key: comparison.over_seeds(
@@ -74,9 +77,12 @@ def compare(kept: Sequence[Run]) -> dict[str, Any]:
             for measure in MEASURES
             if all(measure.key in mine and measure.key in other for mine, other in rows)
         }
+        for measure in MEASURES:
+            if measure.key in measures and not measure.judged:
+                measures[measure.key]["verdict"] = comparison.BASELINE
         tracks = [
             {"seed": mine.seed, **comparison.over_tracks(mine, other)} for mine, other in both
         ]
-        pairs.append({"ours": ours, "theirs": theirs, "seeds": seeds,
+        pairs.append({"ours": ours, "theirs": theirs, "seeds": [run.seed for run, _ in both],
                       "measures": measures, "tracks": tracks})  # fmt: skip
     return {"rule": comparison.VERDICT, "pairs": pairs}

@@ -23,7 +23,8 @@ def in_workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def run(variant: str, seed: int, returns: list[float], **changes: object) -> Run:
     """A kept run whose evaluate drove tracks 100, 101, ..."""
     values = {
-        "cell": f"{variant}-{seed}", "variant": variant, "seed": seed, "changes": [],
+        "cell": f"{variant}-{seed}", "variant": variant, "seed": seed, "scale": "smoke",
+        "changes": [],
         "commit": "0" * 40, "machine": {"cores": 2},
         "metrics": {"evaluate": {"mean": float(np.mean(returns))}},
     } | changes  # fmt: skip
@@ -155,7 +156,8 @@ def test_the_tables_hold_every_run_and_compare_what_both_variants_have() -> None
         run("vae", seed, [900.0 + seed, 910.0])
         run("vaegan", seed, [905.0 + seed, 912.0 + seed])
     run("z", 0, [700.0, 800.0])
-    failed = Run(cell="z-1", variant="z", seed=1, changes=[], commit="0", machine={}, error="no")
+    failed = Run(cell="z-1", variant="z", seed=1, scale="smoke", changes=[], commit="0",
+                 machine={}, error="no")  # fmt: skip
     runs.save(failed, {})
     table.write()
     rows = pd.read_csv(table.CSV)

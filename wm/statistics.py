@@ -1,6 +1,8 @@
-"""Summaries of episode returns."""
+"""Summaries of episode returns, and the bootstrap behind every interval."""
 
 from __future__ import annotations
+
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from scipy.stats import bootstrap
@@ -18,19 +20,28 @@ def summary(returns: np.ndarray) -> dict[str, float]:
     returns = np.asarray(returns, np.float64)
     if returns.ndim != 1 or len(returns) < 2:
         raise ValueError(f"a spread takes at least two returns, (N,), not {returns.shape}")
-    interval = bootstrap(
-        (returns,),
-        np.mean,
-        n_resamples=RESAMPLES,
-        method="percentile",
-        rng=np.random.default_rng(0),
-    ).confidence_interval
+    low, high = interval([returns], np.mean)
     return {
         "mean": float(returns.mean()),
         "std": float(returns.std(ddof=1)),
         "median": float(np.median(returns)),
         "min": float(returns.min()),
         "max": float(returns.max()),
-        "ci95_low": float(interval.low),
-        "ci95_high": float(interval.high),
+        "ci95_low": low,
+        "ci95_high": high,
     }
+
+
+def interval(
+    samples: Sequence[np.ndarray], statistic: Callable[..., np.ndarray]
+) -> tuple[float, float]:
+    """The 95 % percentile bootstrap interval of `statistic` (it takes an `axis`) of independent
+    samples, each (N,) with N >= 2, from a fixed generator."""
+    found = bootstrap(
+        samples,
+        statistic,
+        n_resamples=RESAMPLES,
+        method="percentile",
+        rng=np.random.default_rng(0),
+    ).confidence_interval
+    return float(found.low), float(found.high)
