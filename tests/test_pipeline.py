@@ -19,6 +19,12 @@ def executed(output: str) -> list[str]:
     return re.findall(r"Running stage '(\w+)'", output)
 
 
+def put_back(repository: Path, shell: Command) -> None:
+    """The committed state, whatever the test before has run."""
+    shell(repository, "git", "checkout", "-q", ".")
+    shell(repository, "dvc", "checkout")
+
+
 def test_every_promised_file_is_there(repository: Path) -> None:
     lock = yaml.safe_load((repository / "dvc.lock").read_text())["stages"]
     for stage in STAGES:
@@ -78,8 +84,7 @@ def test_vaegan_runs_from_encode_on_and_the_diffs_line_up(repository: Path, shel
     for vision in ("vae", "vaegan", "vae"):
         again = shell(repository, "dvc", "exp", "run", "-S", f"vision={vision}")
         assert executed(again.stdout) == [], vision
-    shell(repository, "git", "checkout", "-q", ".")
-    shell(repository, "dvc", "checkout")
+    put_back(repository, shell)
     back = shell(repository, "dvc", "repro")
     assert executed(back.stdout) == []
 
@@ -99,6 +104,7 @@ def kept(repository: Path, cell: str) -> dict:
 
 
 def test_the_study_takes_what_has_been_run_from_the_cache(repository: Path, shell: Command) -> None:
+    put_back(repository, shell)
     done = shell(repository, *STUDY, "vae-0", "--loop")
     assert executed(done.stdout) == []
     run = kept(repository, "vae-0")
@@ -144,8 +150,7 @@ def test_a_cell_that_fails_stays_in_the_table(repository: Path, shell: Command) 
     assert uncommitted.stderr.startswith("error: params.yaml: not committed")
     shell(repository, "git", "commit", "-qam", "a value that train_vaegan refuses")
     shell(repository, *STUDY, "vaegan-0", "--loop")
-    assert kept(repository, "vaegan-0")["error"].startswith(
-        "error: params.yaml: train_vaegan.steps"
-    )
+    error = kept(repository, "vaegan-0")["error"]
+    assert error.startswith("error: params.yaml: train_vaegan.steps")
     assert "vaegan-0" in (repository / "results/study.csv").read_text()
     shell(repository, "git", "revert", "--no-edit", "HEAD")
