@@ -163,8 +163,9 @@ def keep(cell: Cell, revision: str) -> Run:
     costs, known = _metrics(revision, "perf"), _metrics(commit, "perf")
 
     def paid(name: str) -> bool:
-        """Here, and not by another run whose outputs DVC took from its cache: such a stage left
-        the commit's record as it was, which is its own only if that run made the same."""
+        """Here, and not by a run (another, or this one before it was killed) whose outputs DVC took
+        from its cache: such a stage left the commit's record as it was, which is its own only if
+        the commit's outputs are the same."""
         outputs = hashes.get(name)
         return name in costs and (costs[name] != known.get(name) or outputs == before.get(name))
 
