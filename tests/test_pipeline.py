@@ -141,7 +141,7 @@ def test_the_study_outlives_its_queue(repository: Path, shell: Command) -> None:
     assert run["hashes"]["models/rnn"] != kept(repository, "vae-0")["hashes"]["models/rnn"]
     assert run["costs"]["train_vision"] == kept(repository, "vae-0")["costs"]["train_vision"]
     assert "train_controller" in run["costs"]
-    # it had ended before the kill: what it cost went with dvc's copy, and no other's is taken for it
+    # it had ended before the kill: what it cost went with dvc's copy; no other's stands for it
     assert "train_rnn" not in run["costs"]
     assert len((repository / "results/study.csv").read_text().splitlines()) == 3
 
