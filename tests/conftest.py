@@ -21,10 +21,18 @@ Command = Callable[..., subprocess.CompletedProcess[str]]
 
 
 @pytest.fixture(scope="session")
-def shell(tmp_path_factory: pytest.TempPathFactory) -> Command:
-    """Runs a command in a folder with this Python first on PATH and a git identity."""
-    config = tmp_path_factory.mktemp("home") / "gitconfig"
+def identity(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """Environment variables that give git and DVC a name, whoever runs the tests."""
+    home = tmp_path_factory.mktemp("home")
+    config = home / ".gitconfig"
     config.write_text("[user]\n\tname = test\n\temail = test@example.org\n")
+    # git asks GIT_CONFIG_GLOBAL, DVC only the home
+    return {"HOME": str(home), "GIT_CONFIG_GLOBAL": str(config)}
+
+
+@pytest.fixture(scope="session")
+def shell(identity: dict[str, str]) -> Command:
+    """Runs a command in a folder with this Python first on PATH and a git identity."""
 
     def run(
         folder: Path, *command: str, check: bool = True, **env: str
@@ -32,7 +40,7 @@ def shell(tmp_path_factory: pytest.TempPathFactory) -> Command:
         done = subprocess.run(
             command,
             cwd=folder,
-            env=environment(GIT_CONFIG_GLOBAL=str(config), **env),
+            env=environment(**identity, **env),
             capture_output=True,
             text=True,
             check=False,

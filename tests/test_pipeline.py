@@ -117,10 +117,13 @@ def test_the_study_takes_what_has_been_run_from_the_cache(repository: Path, shel
     assert "vae-0" not in again.stderr
 
 
-def test_the_study_outlives_its_queue(repository: Path, shell: Command) -> None:
+def test_the_study_outlives_its_queue(
+    repository: Path, shell: Command, identity: dict[str, str]
+) -> None:
     """Killed with all that it had started, dvc's worker among it, it goes on where it was."""
     command = [*STUDY, "untrained-memory-0"]
-    first = subprocess.Popen(command, cwd=repository, env=environment(), start_new_session=True,
+    first = subprocess.Popen(command, cwd=repository, env=environment(**identity),
+                             start_new_session=True,
                              stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)  # fmt: skip
     deadline = time.monotonic() + 120
     while not list((repository / "checkpoints").glob("train_controller-*/state.pt")):
