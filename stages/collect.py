@@ -52,9 +52,8 @@ def run() -> None:
         metrics = exploration.coverage([episodes.EpisodeFile(path) for path in paths])
         meter.count("frames", int(metrics["frames"]))
         with artifacts.publish(EPISODES) as directory:
-            for (
-                path
-            ) in paths:  # linked, not moved: a kill before the stage's end must find them here
+            # linked, not moved: a kill before the stage's end must find them here
+            for path in paths:
                 artifacts.link(path, directory / path.name)
         artifacts.write_json("metrics/collect.json", metrics)
 

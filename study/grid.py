@@ -80,7 +80,7 @@ OURS, THEIRS = VAEGAN.name, VAE.name
 
 
 def cells() -> list[Cell]:
-    """All of them, seed by seed: whenever it is stopped, the variants have had equal shares."""
+    """All of them, the pair first and seed by seed (DVC's queue keeps to no order)."""
     pairs = [Cell(variant, seed) for seed in SEEDS for variant in (VAE, VAEGAN)]
     controls = [Cell(variant, seed) for seed in SEEDS for variant in CONTROLS]
     return pairs + [cell for cell in controls if cell.seed in cell.variant.seeds]
