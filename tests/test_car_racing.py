@@ -14,7 +14,7 @@ from gymnasium.utils.env_checker import check_env
 from hypothesis import given
 from hypothesis import strategies as st
 
-from verify.soak import car_state
+from verify.soak import car_state, resident_mib
 from wm import track
 from wm.car_racing import TELEMETRY, make, on_road, preprocess, telemetry
 
@@ -195,6 +195,17 @@ def test_resets_do_not_leak() -> None:
     bodies = sum(type(held).__name__ == "b2Body" for held in gc.get_objects())
     assert grown(1000) < 1000  # KB; one car a reset would be 3,000, one world 100,000
     assert sum(type(held).__name__ == "b2Body" for held in gc.get_objects()) == bodies
+
+
+def test_new_tracks_leave_no_memory_behind() -> None:
+    def after(seeds: range) -> float:
+        for seed in seeds:
+            track.survey(np.random.default_rng(seed))
+        gc.collect()
+        return resident_mib()
+
+    settled = after(range(50))  # the cache is full
+    assert after(range(50, 130)) - settled < 3  # MiB; the shapes of 80 tracks' tiles are 7
 
 
 def test_telemetry_is_the_same_for_both_renderers() -> None:

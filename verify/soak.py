@@ -42,7 +42,7 @@ def row(steps: int, seed: int) -> dict[str, Any]:
         _, reward, *end, _ = fast.step(action)
         _, expected, *expected_end, _ = official.step(action)
         if step % max(1, steps // 100) == 0:
-            memory.append(_resident_mib())
+            memory.append(resident_mib())
         if (reward, end, car_state(fast)) != (expected, expected_end, car_state(official)):
             differs_at = step
             break
@@ -70,6 +70,6 @@ def car_state(env: Any) -> list[float]:
     return state
 
 
-def _resident_mib() -> float:
+def resident_mib() -> float:
     pages = int(Path("/proc/self/statm").read_text().split()[1])
     return pages * 4096 / 2**20
