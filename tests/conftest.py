@@ -1,3 +1,4 @@
+import re
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -18,6 +19,11 @@ hypothesis.settings.register_profile("large", max_examples=5000, **_SETTINGS)
 hypothesis.settings.load_profile("fast")
 
 Command = Callable[..., subprocess.CompletedProcess[str]]
+
+
+def executed(output: str) -> list[str]:
+    """The stages that a dvc command has run."""
+    return re.findall(r"Running stage '(\w+)'", output)
 
 
 @pytest.fixture(scope="session")

@@ -10,19 +10,23 @@ from pathlib import Path
 import psutil
 import yaml
 
-from tests.conftest import Command
+from tests.conftest import Command, executed
+from tests.servers import Dask
 from verify.workspace import edit, environment, hashes
 from wm.params import STAGES
-
-
-def executed(output: str) -> list[str]:
-    return re.findall(r"Running stage '(\w+)'", output)
 
 
 def put_back(repository: Path, shell: Command) -> None:
     """The committed state, whatever the test before has run."""
     shell(repository, "git", "checkout", "-q", ".")
     shell(repository, "dvc", "checkout")
+
+
+def await_file(repository: Path, pattern: str) -> None:
+    deadline = time.monotonic() + 120
+    while not list(repository.glob(pattern)):
+        assert time.monotonic() < deadline, f"no {pattern}"
+        time.sleep(0.02)
 
 
 def test_every_promised_file_is_there(repository: Path) -> None:
@@ -62,6 +66,32 @@ def test_forced_under_other_circumstances_gives_the_same_bytes(
     edit(repository, "workers: 1", "workers: null")
     assert set(executed(forced.stdout)) == set(STAGES)
     assert (repository / "dvc.lock").read_bytes() == before
+
+
+def test_a_cluster_that_loses_a_worker_gives_the_same_bytes(
+    repository: Path, shell: Command, identity: dict[str, str]
+) -> None:
+    """Its executor is no parameter of a stage: DVC has to be told to run it again."""
+    before = (repository / "dvc.lock").read_bytes()
+    dask = Dask(repository)
+    first, *_ = [dask.add_worker() for _ in range(3)]
+    edit(repository, "executor: process", "executor: dask")
+    edit(repository, "scheduler: null", f"scheduler: {dask.address}")
+    assert executed(shell(repository, "dvc", "repro").stdout) == []
+    stages = ["collect", "train_controller", "evaluate"]
+    try:
+        run = subprocess.Popen(["dvc", "repro", "--force", "--single-item", *stages],
+                               cwd=repository, env=environment(**identity), text=True,
+                               stdout=subprocess.PIPE, stderr=subprocess.STDOUT)  # fmt: skip
+        await_file(repository, "checkpoints/train_controller-*/state.pt")
+        first.kill()  # -9, in mid-generation
+        dask.add_worker()
+        output, _ = run.communicate()
+    finally:
+        dask.stop()
+    assert executed(output) == stages, output
+    assert (repository / "dvc.lock").read_bytes() == before
+    put_back(repository, shell)
 
 
 def test_vaegan_runs_from_encode_on_and_the_diffs_line_up(repository: Path, shell: Command) -> None:
@@ -125,10 +155,7 @@ def test_the_study_outlives_its_queue(
     first = subprocess.Popen(command, cwd=repository, env=environment(**identity),
                              start_new_session=True,
                              stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)  # fmt: skip
-    deadline = time.monotonic() + 120
-    while not list((repository / "checkpoints").glob("train_controller-*/state.pt")):
-        assert time.monotonic() < deadline, "never came to the controller"
-        time.sleep(0.05)
+    await_file(repository, "checkpoints/train_controller-*/state.pt")
     for process in psutil.process_iter(["cwd"]):
         where = process.info["cwd"]
         if where and Path(where).is_relative_to(repository):

@@ -1,0 +1,1 @@
+"""What DVC's own push and pull leave open in a shared cache."""

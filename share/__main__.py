@@ -1,0 +1,50 @@
+"""python -m share push | check
+
+push    the run cache and all that its runs have made, metrics and plots too
+check   reads every object of this cache (-r: of a remote) and removes damaged ones
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+
+from dvc.exceptions import DvcException
+from dvc.repo import Repo
+
+from share.check import check
+from share.push import push
+from wm.errors import UserError
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="share", description="A cache that a team shares.")
+    commands = parser.add_subparsers(dest="command", required=True)
+    pushing = commands.add_parser("push", help="the run cache and all that its runs have made")
+    pushing.add_argument("-r", "--remote", metavar="NAME", help="the default one if left out")
+    checking = commands.add_parser("check", help="removes damaged objects")
+    checking.add_argument("-r", "--remote", metavar="NAME", help="this cache if left out")
+    arguments = parser.parse_args()
+    try:
+        with Repo() as repo:
+            if arguments.command == "push":
+                print(f"{push(repo, arguments.remote)} objects sent")
+            elif damaged := check(repo, arguments.remote):
+                for path in damaged:
+                    print(f"damaged, removed: {path}", file=sys.stderr)
+                sys.exit(f"error: {len(damaged)} objects were damaged; {_remedy(arguments.remote)}")
+    except (UserError, DvcException, OSError) as error:
+        sys.exit(f"error: {' '.join(str(error).split())}")
+    except KeyboardInterrupt:
+        sys.exit(130)
+
+
+def _remedy(remote: str | None) -> str:
+    if remote:
+        return f"`dvc push -r {remote}` and `python -m share push -r {remote}` where they are whole"
+    # a damaged object may already lie in the workspace, where DVC believes it is whole
+    return "bring them back by `rm -r data models videos; dvc pull`, or `dvc repro`"
+
+
+if __name__ == "__main__":
+    main()
