@@ -15,7 +15,7 @@ import numpy as np
 import yaml
 
 from wm import artifacts, controller, seeding, weights, workers
-from wm.executor import Executor
+from wm.executor import Processes
 from wm.params import Run
 from wm.statistics import summary
 
@@ -45,7 +45,7 @@ def main() -> None:
             workers.Drive(config, vector[None], seeds[i : i + SHARD], i, max_steps=1000)
             for i in range(0, count, SHARD)
         ]
-        with Executor(run.workers, workers.models(run, config, renderer).cockpit) as executor:
+        with Processes(run.workers, workers.models(run, config, renderer).cockpit) as executor:
             shards = executor.map(workers.drive, tasks)
             returns = [outcome.return_ for shard in shards for outcome in shard]
         first = rows[0]["returns"] if rows else returns

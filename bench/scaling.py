@@ -16,7 +16,7 @@ from bench.peers import CHANNELS
 from bench.side_by_side import Contest
 from wm import controller, memory, vae, weights, workers
 from wm.controller import ControllerConfig
-from wm.executor import Executor
+from wm.executor import Processes
 from wm.mdnrnn import MDNRNN, MdnRnnConfig
 from wm.params import Run
 
@@ -29,8 +29,8 @@ def contests(folder: Path, stack: ExitStack) -> list[Contest]:
     numbers = itertools.count()
     shape = ControllerConfig(inputs="zh", hidden_units=0, sample_z=False)
     models = _models(folder)
-    collectors = {n: stack.enter_context(Executor(n, workers.fast_garage)) for n in (1, 2)}
-    drivers = {n: stack.enter_context(Executor(n, models.cockpit)) for n in (1, 2)}
+    collectors = {n: stack.enter_context(Processes(n, workers.fast_garage)) for n in (1, 2)}
+    drivers = {n: stack.enter_context(Processes(n, models.cockpit)) for n in (1, 2)}
     idle = controller.biased(IDLE, controller.parameter_count(shape, 32, 256))
 
     def collect(count: int, episodes: int) -> Callable[[], float]:

@@ -7,7 +7,7 @@ from pathlib import Path
 from pydantic import Field
 
 from wm import artifacts, episodes, exploration, params
-from wm.executor import Executor
+from wm.executor import hire
 from wm.perf import measure
 from wm.progress import Progress
 from wm.scratch import Checkpoint
@@ -43,9 +43,9 @@ def run() -> None:
         ]
         with (
             Progress("collect", collect.episodes, "episodes", done=len(done)) as progress,
-            Executor(shared.workers, fast_garage) as executor,
+            hire(shared, fast_garage) as workers,
         ):
-            for ids, frames in zip(shards, executor.map(record, tasks), strict=True):
+            for ids, frames in zip(shards, workers.map(record, tasks), strict=True):
                 progress.advance(len(ids), frames=frames)
                 checkpoint.save({})  # the episodes are safe; this keeps the seconds spent
         paths = [finished / episodes.file_name(id_) for id_ in range(collect.episodes)]

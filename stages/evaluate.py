@@ -9,7 +9,7 @@ from pydantic import Field
 
 from wm import artifacts, compute, controller, dream, episodes, figures, memory, params, seeding
 from wm import vision as eyes
-from wm.executor import Executor
+from wm.executor import hire
 from wm.perf import measure
 from wm.progress import Progress
 from wm.scratch import Checkpoint
@@ -54,9 +54,9 @@ def run() -> None:
         ][len(rows) // size :]  # fmt: skip
         with (
             Progress("evaluate", evaluate.episodes, "episodes", done=len(rows)) as progress,
-            Executor(shared.workers, models(shared, config, "official").cockpit) as executor,
+            hire(shared, models(shared, config, "official").cockpit) as workers,
         ):
-            for outcomes in executor.map(drive, tasks):
+            for outcomes in workers.map(drive, tasks):
                 rows += [outcome.row(len(rows) + i) for i, outcome in enumerate(outcomes)]
                 checkpoint.save({"rows": rows})
                 progress.advance(len(outcomes), mean=float(np.mean([r["return"] for r in rows])))

@@ -8,7 +8,7 @@ from pydantic import Field
 from wm import artifacts, controller, evolution, memory, params, vision
 from wm.controller import ControllerConfig
 from wm.evolution import Phase
-from wm.executor import Executor
+from wm.executor import hire
 from wm.perf import measure
 from wm.scratch import Checkpoint
 from wm.stage import main
@@ -52,10 +52,10 @@ def run() -> None:
     with (
         Checkpoint("train_controller", key, where.directories) as checkpoint,
         measure("train_controller", checkpoint) as meter,
-        Executor(shared.workers, where.cockpit) as executor,
+        hire(shared, where.cockpit) as workers,
     ):
         fleet = Fleet(
-            executor, config, shared.seed, train.episodes, train.shard_candidates,
+            workers, config, shared.seed, train.episodes, train.shard_candidates,
             train.max_steps, train.patience,
         )  # fmt: skip
         vector, rows = evolution.evolve(

@@ -8,7 +8,7 @@ import numpy as np
 
 from study.runs import RESULTS
 from wm import artifacts, seeding
-from wm.executor import Executor
+from wm.executor import Processes
 from wm.progress import Progress
 from wm.rollout import Outcome, rollout
 from wm.workers import Garage
@@ -44,7 +44,7 @@ def write() -> None:
     rows: list[dict[str, float | int | bool]] = []
     with (
         Progress("random policy", EPISODES, "episodes") as progress,
-        Executor(None, functools.partial(Garage, "official")) as executor,
+        Processes(None, functools.partial(Garage, "official")) as executor,
     ):
         for outcomes in executor.map(drive, shards):
             rows += [outcome.row(len(rows) + i) for i, outcome in enumerate(outcomes)]

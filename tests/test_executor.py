@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from wm.errors import UserError
-from wm.executor import Executor
+from wm.executor import Processes
 
 
 def build() -> dict[str, int]:
@@ -41,7 +41,7 @@ def sleep(context: dict[str, int], item: int) -> None:
 
 def test_results_come_in_order_and_the_context_is_built_once_a_worker() -> None:
     for workers in (1, 2):
-        with Executor(workers, build) as executor:
+        with Processes(workers, build) as executor:
             results = list(executor.map(square, range(8)))
         assert [value for value, _ in results] == [i * i for i in range(8)]
         if workers == 1:
@@ -52,13 +52,13 @@ def test_results_come_in_order_and_the_context_is_built_once_a_worker() -> None:
 
 
 def test_a_dead_worker_is_a_user_error() -> None:
-    with pytest.raises(UserError, match="worker process died"), Executor(1, build) as executor:
+    with pytest.raises(UserError, match="worker process died"), Processes(1, build) as executor:
         list(executor.map(die, [1]))
     assert not multiprocessing.active_children()
 
 
 def test_a_context_that_cannot_be_built_reports_why() -> None:
-    with pytest.raises(UserError, match="models/rnn: not found"), Executor(1, refuse) as executor:
+    with pytest.raises(UserError, match="models/rnn: not found"), Processes(1, refuse) as executor:
         list(executor.map(square, [1]))  # type: ignore[arg-type]
 
 
@@ -69,7 +69,7 @@ def test_no_orphans_after_ctrl_c_or_a_kill(number: signal.Signals) -> None:
         # a background job's children ignore Ctrl-C unless they say otherwise
         "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
         "if __name__ == '__main__':\n"
-        "    with Executor(1, build) as executor: list(executor.map(sleep, [60]))\n"
+        "    with Processes(1, build) as executor: list(executor.map(sleep, [60]))\n"
     )
     process = subprocess.Popen(
         [sys.executable, "-c", script], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
@@ -92,7 +92,7 @@ def test_ctrl_c_while_workers_start_is_one_line(after: float) -> None:
         "from wm.stage import main\n"
         "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
         "def run():\n"
-        "    with Executor(2, build) as executor: list(executor.map(sleep, [60, 60]))\n"
+        "    with Processes(2, build) as executor: list(executor.map(sleep, [60, 60]))\n"
         "if __name__ == '__main__': main(run)\n"
     )
     process = subprocess.Popen(

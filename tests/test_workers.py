@@ -11,7 +11,7 @@ import torch
 from tests.test_controller import config
 from wm import episodes, memory, seeding, vae, weights, workers
 from wm.controller import parameter_count
-from wm.executor import Executor
+from wm.executor import Processes
 from wm.mdnrnn import MDNRNN, MdnRnnConfig
 from wm.params import Run
 from wm.rollout import Outcome
@@ -25,7 +25,7 @@ def test_collected_episodes_do_not_depend_on_the_workers(tmp_path: Path) -> None
         folder.mkdir()
         folders.append(folder)
         tasks = [Recording(ids, 7, 0.5, 40, folder) for ids in shards]
-        with Executor(count, fast_garage) as executor:
+        with Processes(count, fast_garage) as executor:
             assert sum(executor.map(record, tasks)) == 3 * 41
     for id_ in range(3):
         one, two = ((folder / episodes.file_name(id_)).read_bytes() for folder in folders)
@@ -56,7 +56,7 @@ def test_fitness_does_not_depend_on_the_workers(models: Models) -> None:
     vectors = np.random.default_rng(0).normal(size=(4, parameter_count(config(), 4, 8)))
     results, validations = [], []
     for count in (1, 2):
-        with Executor(count, models.cockpit) as executor:
+        with Processes(count, models.cockpit) as executor:
             fleet = Fleet(
                 executor, config(), seed=0, episodes=2, shard_candidates=2, max_steps=60,
                 patience=None,

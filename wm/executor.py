@@ -1,8 +1,8 @@
-"""Worker processes for shards of rollouts.
+"""Workers for shards of rollouts: local processes, or a Dask cluster's.
 
 Shards are of fixed size and their results come back in order, so a result never depends on how
-many workers there are or on which of them ran what. What a worker needs (environments, networks)
-is built once in each, by the first task it gets.
+many workers there are, where they are, or on which of them ran what. What a worker needs
+(environments, networks) is built once in each, by the first task it gets.
 """
 
 from __future__ import annotations
@@ -15,12 +15,15 @@ import threading
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import AbstractContextManager
 from types import TracebackType
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, Protocol, TypeVar
 
 from wm.errors import UserError
+from wm.params import Run
 
 Context = TypeVar("Context")
+Context_co = TypeVar("Context_co", covariant=True)
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
@@ -28,7 +31,37 @@ _build: Callable[[], Any]
 _context: Any = None
 
 
-class Executor(Generic[Context]):
+class Executor(Protocol[Context_co]):
+    """Workers, each with a context of its own."""
+
+    def map(
+        self, function: Callable[[Context_co, Item], Result], items: Iterable[Item]
+    ) -> Iterator[Result]:
+        """Yields function(context, item) for each item, in the items' order."""
+
+
+def hire(run: Run, build: Callable[[], Context]) -> AbstractContextManager[Executor[Context]]:
+    """The workers that params.yaml asks for; `build` makes a worker's context, and must be
+    picklable (a function or a partial).
+
+    Raises UserError when they are a Dask cluster's and Dask is not installed or no scheduler
+    answers.
+    """
+    if run.executor == "process":
+        return Processes(run.workers, build)
+    if run.scheduler is None:
+        raise UserError("params.yaml: scheduler: executor dask needs its address, tcp://host:8786")
+    try:
+        from wm.cluster import Cluster
+    except ModuleNotFoundError as error:
+        raise UserError(
+            f"params.yaml: executor: dask needs {error.name}; "
+            "pip install -c constraints.txt '.[cluster]'"
+        ) from None
+    return Cluster(run.scheduler, build)
+
+
+class Processes(Generic[Context]):
     """A pool of `workers` spawned processes (None: one a core), each with a context of its own.
 
     A context manager. Leaving it, also by Ctrl-C, ends the processes; they end themselves when
@@ -36,7 +69,6 @@ class Executor(Generic[Context]):
     """
 
     def __init__(self, workers: int | None, build: Callable[[], Context]) -> None:
-        """`build` makes a worker's context; it must be picklable (a function or a partial)."""
         self._pool = ProcessPoolExecutor(
             workers or len(os.sched_getaffinity(0)),
             mp_context=multiprocessing.get_context("spawn"),
@@ -44,7 +76,7 @@ class Executor(Generic[Context]):
             initargs=(build,),
         )
 
-    def __enter__(self) -> Executor[Context]:
+    def __enter__(self) -> Processes[Context]:
         return self
 
     def __exit__(

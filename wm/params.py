@@ -53,6 +53,11 @@ class Run(Params):
     workers: int | None = Field(default=None, ge=1)
     """Processes of collect, train_controller and evaluate (null: one a core); never part of the
     result."""
+    executor: Literal["process", "dask"] = "process"
+    """Where these three drive: in so many local processes, or on a cluster; never part of the
+    result."""
+    scheduler: str | None = None
+    """The Dask cluster's address."""
 
 
 P = TypeVar("P", bound=Params)

@@ -1,0 +1,138 @@
+"""A real Dask scheduler and its workers: order, contexts, and what comes and goes."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.servers import Dask
+from tests.tasks import build, die, mark, refuse, square
+from verify.workspace import ROOT
+from wm import cluster
+from wm.cluster import Cluster
+from wm.errors import UserError
+from wm.executor import hire
+from wm.params import Run
+
+RUN = Run(vision="vae", scale="smoke", seed=0, precision="fp32", threads=1)
+
+
+@pytest.fixture
+def dask() -> Iterator[Dask]:
+    servers = Dask(ROOT)
+    yield servers
+    servers.stop()
+
+
+def test_results_come_in_order_and_a_context_is_built_once_a_worker(dask: Dask) -> None:
+    for _ in range(3):
+        dask.add_worker()
+    run = RUN.model_copy(update={"executor": "dask", "scheduler": dask.address})
+    with hire(run, build) as workers:
+        results = list(workers.map(square, range(60)))
+        calls: dict[int, list[int]] = {}
+        for _, process, call, _ in results:
+            calls.setdefault(process, []).append(call)
+        assert [value for value, *_ in results] == [i * i for i in range(60)]
+        assert {folder for *_, folder in results} == {os.getcwd()}
+        assert len(calls) == 3
+        for numbers in calls.values():
+            assert sorted(numbers) == list(range(1, len(numbers) + 1))
+        with pytest.raises(UserError, match="models/rnn: not found"):
+            list(workers.map(refuse, [1]))
+        assert [value for value, *_ in workers.map(square, [3])] == [9]
+    with hire(run, build) as workers:  # the same workers, another client: a context of its own
+        assert next(iter(workers.map(square, [1])))[2] == 1
+
+
+def test_a_worker_that_is_killed_and_one_that_joins(dask: Dask, tmp_path: Path) -> None:
+    first = dask.add_worker()
+    dask.add_worker()
+
+    def change() -> None:
+        while not list(tmp_path.glob(f"*-{first.pid}")):
+            time.sleep(0.01)
+        first.kill()
+        dask.add_worker()
+
+    changing = threading.Thread(target=change)
+    changing.start()
+    with Cluster(dask.address, build) as workers:
+        results = list(workers.map(mark, [(str(tmp_path), i) for i in range(40)]))
+    changing.join()
+    assert results == list(range(40))
+    assert {path.name.split("-")[1] for path in tmp_path.iterdir()} == {
+        str(worker.pid) for worker in dask.workers
+    }
+
+
+def test_a_lost_scheduler_is_a_user_error(dask: Dask, tmp_path: Path) -> None:
+    dask.add_worker()
+    with Cluster(dask.address, build) as workers:
+        results = workers.map(mark, [(str(tmp_path), i) for i in range(40)])
+        assert next(results) == 0
+        dask.scheduler.kill()
+        dask.scheduler.wait()
+        with pytest.raises(UserError, match="lost; start it"):
+            list(results)
+    dask.start_scheduler()
+    dask.add_worker()
+    with Cluster(dask.address, build) as workers:
+        assert list(workers.map(mark, [(str(tmp_path), 7)])) == [7]
+
+
+def test_a_task_that_ends_every_worker_is_a_user_error(dask: Dask) -> None:
+    for _ in range(5):
+        dask.add_worker()
+    with (
+        Cluster(dask.address, build) as workers,
+        pytest.raises(UserError, match="ended every worker"),
+    ):
+        list(workers.map(die, [1]))
+
+
+def test_nobody_there_is_a_user_error(dask: Dask, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, seconds in {"WAIT": 2, "POLL": 0.5, "CONNECT": 1}.items():
+        monkeypatch.setattr(cluster, name, seconds)
+    with (
+        Cluster(dask.address, build) as workers,
+        pytest.raises(UserError, match="no worker for 2 s"),
+    ):
+        list(workers.map(square, [1]))
+    with pytest.raises(UserError, match="no Dask scheduler answers"):
+        Cluster("tcp://127.0.0.1:1", build)
+    with pytest.raises(UserError, match="scheduler: executor dask needs its address"):
+        hire(RUN.model_copy(update={"executor": "dask"}), build)
+
+
+def test_a_worker_of_several_threads_or_of_other_code_is_refused(
+    dask: Dask, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    several = dask.add_worker("--nthreads", "2")
+    with Cluster(dask.address, build) as workers:
+        with pytest.raises(UserError, match="several threads"):
+            list(workers.map(square, [1]))
+        several.kill()
+        shutil.copytree(ROOT / "wm", tmp_path / "wm")
+        shutil.copytree(ROOT / "tests", tmp_path / "tests")
+        shutil.copytree(ROOT / "verify", tmp_path / "verify")
+        with (tmp_path / "wm/car_racing.py").open("a") as file:
+            file.write("# edited\n")
+        other = dask.add_worker(checkout=tmp_path)
+        with pytest.raises(UserError, match="other code"):
+            list(workers.map(square, [1]))
+        other.kill()
+        dask.add_worker()
+        assert [value for value, *_ in workers.map(square, [2])] == [4]
+    (tmp_path / "away").mkdir()
+    monkeypatch.chdir(tmp_path / "away")
+    with Cluster(dask.address, build) as workers:
+        (tmp_path / "away").rmdir()
+        with pytest.raises(UserError, match="away is not there"):
+            list(workers.map(square, [1]))

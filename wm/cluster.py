@@ -1,0 +1,176 @@
+"""Shards of rollouts on a Dask cluster, as wm.executor has them in local processes.
+
+The workers are processes of one thread, started in a checkout of this commit, that see this folder
+at the same path (a shared file system). Dask sends a task again when its worker died; a task whose
+results are files replaces them whole, so it may run twice. Dask's protocol executes what it is
+sent: a cluster belongs on a network that is trusted.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import os
+import pickle
+import threading
+import uuid
+from collections import OrderedDict
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import CancelledError
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Generic, TypeVar
+
+from distributed import Client, Future, KilledWorker, get_worker
+
+from wm.errors import UserError
+
+Context = TypeVar("Context")
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+CONNECT = 30
+"""Seconds for the scheduler to answer."""
+WAIT = 60
+"""Seconds without a single worker before giving up."""
+POLL = 5.0
+KEPT = 4
+"""Contexts in a worker: of so many clients at once it builds none again."""
+
+
+def _digest() -> str:
+    """Of the package's code as this process has it."""
+    digest = hashlib.sha256()
+    for path in sorted(Path(__file__).parent.glob("*.py")):
+        digest.update(path.read_bytes())
+    return digest.hexdigest()
+
+
+CODE = _digest()
+
+
+@dataclass(frozen=True)
+class _Work:
+    """What a worker has to know of a client, with every task: some hundred bytes."""
+
+    client: str
+    """Of one executor of one process: models that were trained anew are loaded anew."""
+    folder: str
+    code: str
+    build: Callable[[], Any]
+
+
+class Cluster(Generic[Context]):
+    """The workers of the scheduler at `address`, each with a context of its own.
+
+    A context manager. Leaving it, also by Ctrl-C, drops what no worker has begun.
+    """
+
+    def __init__(self, address: str, build: Callable[[], Context]) -> None:
+        """`build` makes a worker's context; it must be picklable (a function or a partial).
+
+        Raises UserError when no scheduler answers at `address`.
+        """
+        self._address = address
+        # what it logs of a lost connection is said by the UserError
+        for name in ("distributed", "tornado"):
+            logging.getLogger(name).setLevel(logging.CRITICAL)
+        try:
+            self._client = Client(address, timeout=CONNECT, set_as_default=False)
+        except (OSError, ValueError) as error:
+            reason = " ".join(str(error).split())
+            raise UserError(
+                f"params.yaml: scheduler: no Dask scheduler answers at {address} ({reason}); "
+                "start one, or set executor to process"
+            ) from None
+        self._work = _Work(uuid.uuid4().hex, os.getcwd(), CODE, build)
+
+    def __enter__(self) -> Cluster[Context]:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        value: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._client.close(timeout=POLL)
+
+    def map(
+        self, function: Callable[[Context, Item], Result], items: Iterable[Item]
+    ) -> Iterator[Result]:
+        """Yields function(context, item) for each item, in the items' order.
+
+        An exception in a worker is raised here. Workers may come and go; UserError when one task
+        has ended several of them, when none is left, and when the scheduler is lost.
+        """
+        # as bytes: the scheduler, which would load them, needs neither torch nor an environment
+        tasks = [pickle.dumps((self._work, function, item)) for item in items]
+        futures = [self._client.submit(_run, task, pure=False) for task in tasks]
+        for future in futures:
+            yield self._result(future)
+            future.release()
+
+    def _result(self, future: Future) -> Any:
+        alone = 0.0
+        while True:
+            try:
+                return future.result(timeout=POLL)
+            except TimeoutError:
+                alone = 0.0 if self._has_workers() else alone + POLL
+            except KilledWorker:
+                raise UserError(
+                    "a task ended every worker that took it (killed, or out of memory); "
+                    "run it again, it resumes; smaller shards in params.yaml need less memory"
+                ) from None
+            except (CancelledError, OSError):
+                raise self._lost() from None
+            if alone >= WAIT:
+                raise UserError(
+                    f"scheduler {self._address}: no worker for {WAIT} s; start some and run it "
+                    "again, it resumes"
+                )
+
+    def _has_workers(self) -> bool:
+        try:
+            return bool(self._client.nthreads())
+        except (OSError, RuntimeError):
+            raise self._lost() from None
+
+    def _lost(self) -> UserError:
+        return UserError(
+            f"scheduler {self._address}: lost; start it and its workers and run it again, it "
+            "resumes"
+        )
+
+
+_contexts: OrderedDict[str, Any] = OrderedDict()
+_turn = threading.Lock()
+
+
+def _run(task: bytes) -> Any:
+    """In a worker: one task, in the client's folder as a local process would be."""
+    with _turn:
+        work, function, item = pickle.loads(task)
+        try:
+            os.chdir(work.folder)
+        except OSError as error:
+            raise _refusal(f"{work.folder} is not there ({error.strerror})") from None
+        if work.client not in _contexts:
+            if work.code != CODE:
+                raise _refusal("has other code than this checkout")
+            if get_worker().state.nthreads != 1:
+                raise _refusal("has several threads, and networks and environments of one")
+            _contexts[work.client] = work.build()
+            if len(_contexts) > KEPT:
+                _contexts.popitem(last=False)
+        _contexts.move_to_end(work.client)
+        return function(_contexts[work.client], item)
+
+
+def _refusal(reason: str) -> UserError:
+    return UserError(
+        f"worker {get_worker().address}: {reason}; start workers anew by `PYTHONPATH=. dask worker "
+        "--nthreads 1` in a checkout of the same commit that shares its files"
+    )
