@@ -28,7 +28,7 @@ def contests(folder: Path, stack: ExitStack) -> list[Contest]:
     """`folder` takes the models and the recordings; `stack` closes the workers."""
     numbers = itertools.count()
     shape = ControllerConfig(inputs="zh", hidden_units=0, sample_z=False)
-    models = _models(folder)
+    models = fleet_models(folder)
     collectors = {n: stack.enter_context(Processes(n, workers.fast_garage)) for n in (1, 2)}
     drivers = {n: stack.enter_context(Processes(n, models.cockpit)) for n in (1, 2)}
     idle = controller.biased(IDLE, controller.parameter_count(shape, 32, 256))
@@ -85,7 +85,7 @@ def contests(folder: Path, stack: ExitStack) -> list[Contest]:
     ]
 
 
-def _models(folder: Path) -> workers.Models:
+def fleet_models(folder: Path) -> workers.Models:
     eyes, shape = (
         vae.VaeConfig(channels=CHANNELS["laptop's"]),
         MdnRnnConfig(hidden_size=256, mixtures=5),

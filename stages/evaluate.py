@@ -36,7 +36,7 @@ def run() -> None:
     vision = eyes.load(seen, device)
     remembered = memory.load(MEMORY, vision.latent_size, device.device)
     config, vector = controller.load(CONTROLLER, vision.latent_size, remembered.hidden_size)
-    key = shared.model_dump(include={"seed", "precision"}) | evaluate.model_dump()
+    key = shared.model_dump(include={"seed", "precision", "device"}) | evaluate.model_dump()
     size = evaluate.shard_episodes
     shards = [range(evaluate.episodes)[i : i + size] for i in range(0, evaluate.episodes, size)]
     with (

@@ -48,7 +48,7 @@ def run() -> None:
               Phase(train.generations, train.sigma, np.ones_like(on_z))]  # fmt: skip
     if on_z.all():
         phases = [Phase(train.z_generations + train.generations, train.z_sigma, on_z)]
-    key = shared.model_dump(include={"seed", "precision"}) | train.model_dump()
+    key = shared.model_dump(include={"seed", "precision", "device"}) | train.model_dump()
     with (
         Checkpoint("train_controller", key, where.directories) as checkpoint,
         measure("train_controller", checkpoint) as meter,

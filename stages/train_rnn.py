@@ -36,7 +36,7 @@ def run() -> None:
     shared, train = params.load("train_rnn", TrainRnn)
     device = compute.prepare(shared, shared.threads)
     seen = Path("models") / shared.vision
-    key = shared.model_dump(include={"seed", "threads"}) | {"dtype": str(device.dtype)}
+    key = shared.model_dump(include={"seed", "threads"}) | device.names()
     with (
         Checkpoint("train_rnn", key | train.model_dump(), [EPISODES, LATENTS, seen]) as checkpoint,
         measure("train_rnn", checkpoint) as meter,

@@ -40,6 +40,7 @@ from wm import (
     compute,
     controller,
     episodes,
+    figures,
     latents,
     memory,
     params,
@@ -147,7 +148,7 @@ def _pictures(
         first.folder / "data/episodes", encode.held_out_frames, shared.seed, first.vision.compute
     )
     pictures = {name: data.reconstruct(driver.vision) for name, driver in drivers.items()}
-    errors = {name: _mse(data.held_out, shown) for name, shown in pictures.items()}
+    errors = {name: figures.mse(data.held_out, shown) for name, shown in pictures.items()}
     order = np.argsort(sum(errors.values()), kind="stable")
     chosen = order[np.linspace(0, len(order) - 1, len(RANKS)).round().astype(int)]
     arrays["frames"] = data.held_out[chosen]
@@ -228,9 +229,3 @@ def _place(env: Env[Any, Any]) -> np.ndarray:
     unwrapped: Any = env.unwrapped
     offset = car_racing.telemetry(env)[car_racing.TELEMETRY.index("lateral_offset")]
     return np.array([*unwrapped.car.hull.position, offset], np.float32)
-
-
-def _mse(frames: np.ndarray, pictures: np.ndarray) -> np.ndarray:
-    """Of values in [0, 1], for each frame, (N,)."""
-    pairs = zip(frames, pictures, strict=True)
-    return np.array([np.square((x.astype(float) - y) / 255).mean() for x, y in pairs])

@@ -2,6 +2,7 @@ import pytest
 import torch
 
 from wm import compute
+from wm.errors import UserError
 from wm.params import Run
 
 
@@ -30,3 +31,17 @@ def test_threads_are_those_asked_for_and_operations_deterministic() -> None:
     compute.prepare(run("auto"), threads=2)
     assert torch.get_num_threads() == 2
     assert torch.are_deterministic_algorithms_enabled()
+
+
+def test_a_gpu_that_is_not_there_is_a_user_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    wanted = run("fp32").model_copy(update={"device": "cuda"})
+    with pytest.raises(UserError, match="device: cuda, but torch sees no GPU"):
+        compute.prepare(wanted, threads=1)
+
+
+def test_the_cpu_is_taken_where_it_is_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    wanted = run("fp32").model_copy(update={"device": "cpu"})
+    names = compute.prepare(wanted, threads=1).names()
+    assert names == {"device": "cpu", "dtype": "torch.float32"}

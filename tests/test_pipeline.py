@@ -126,6 +126,34 @@ def test_an_rnn_param_reruns_train_rnn_and_after_only(repository: Path, shell: C
     assert executed(run.stdout) == ["train_rnn", "train_controller", "evaluate"]
 
 
+def test_two_queued_experiments_share_the_episodes(
+    repository: Path, shell: Command, identity: dict[str, str]
+) -> None:
+    put_back(repository, shell)
+    for steps in (7, 8):
+        change = f"presets.smoke.train_rnn.steps={steps}"
+        shell(repository, "dvc", "exp", "run", "--queue", "-n", f"steps-{steps}", "-S", change)
+    # its workers keep a pipe open
+    subprocess.run(["dvc", "queue", "start", "-j", "2"], cwd=repository,
+                   env=environment(**identity), stdout=subprocess.DEVNULL, check=True)  # fmt: skip
+    cached = {path.stat().st_ino for path in (repository / ".dvc/cache/files").rglob("*")}
+    at_once = 0
+    deadline = time.monotonic() + 240
+    while (listed := shell(repository, "dvc", "queue", "status").stdout).count("Success") < 2:
+        assert "Failed" not in listed, listed
+        assert time.monotonic() < deadline, listed
+        copies = list((repository / ".dvc/tmp/exps").glob("tmp*/data/episodes"))
+        with contextlib.suppress(FileNotFoundError):  # one may be cleared away
+            for copy in copies:
+                assert {path.stat().st_ino for path in copy.iterdir()} <= cached
+            at_once = max(at_once, len(copies))
+        time.sleep(0.2)
+    assert at_once == 2
+    experiments = shell(repository, "dvc", "exp", "list", "--name-only").stdout.split()
+    assert {"steps-7", "steps-8"} <= set(experiments)
+    assert shell(repository, "dvc", "status").stdout.strip().endswith("up to date.")
+
+
 STUDY = ("python", "-m", "study", "run", "--only")
 
 

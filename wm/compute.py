@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import torch
 
+from wm.errors import UserError
 from wm.params import Run
 
 
@@ -17,6 +18,10 @@ class Compute:
     device: torch.device
     dtype: torch.dtype
     """torch.bfloat16 or torch.float32"""
+
+    def names(self) -> dict[str, str]:
+        """What `auto` has come to, for a checkpoint's key."""
+        return {"device": self.device.type, "dtype": str(self.dtype)}
 
     def autocast(self) -> torch.autocast:
         """Training's mixed precision: products in `dtype`, master weights in float32."""
@@ -30,6 +35,7 @@ def prepare(run: Run, threads: int) -> Compute:
 
     `threads` is part of the result of a training stage (a sum's order depends on it), so it comes
     from params.yaml, never from the number of cores. Rollout workers take 1.
+    Raises UserError for a GPU that is not there.
     """
     # cuBLAS is deterministic only with a fixed workspace, read when it is first used
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
@@ -37,7 +43,10 @@ def prepare(run: Run, threads: int) -> Compute:
     torch.use_deterministic_algorithms(True)
     # would overwrite every fresh tensor, in case one is read before it is written; ours never are
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    if run.device == "cuda" and not torch.cuda.is_available():
+        raise UserError("params.yaml: device: cuda, but torch sees no GPU here; set auto or cpu")
+    with_gpu = run.device != "cpu" and torch.cuda.is_available()
+    device = torch.device("cuda" if with_gpu else "cpu")
     if run.precision == "auto":
         fast = torch.cuda.is_bf16_supported() if device.type == "cuda" else _cpu_has_bf16()
         return Compute(device, torch.bfloat16 if fast else torch.float32)

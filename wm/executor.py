@@ -19,6 +19,7 @@ from contextlib import AbstractContextManager
 from types import TracebackType
 from typing import Any, Generic, Protocol, TypeVar
 
+from wm import cores
 from wm.errors import UserError
 from wm.params import Run
 
@@ -70,7 +71,7 @@ class Processes(Generic[Context]):
 
     def __init__(self, workers: int | None, build: Callable[[], Context]) -> None:
         self._pool = ProcessPoolExecutor(
-            workers or len(os.sched_getaffinity(0)),
+            workers or cores.count(),
             mp_context=multiprocessing.get_context("spawn"),
             initializer=_start,
             initargs=(build,),
@@ -130,6 +131,7 @@ def _end_with_parent() -> None:
 def _run(function: Callable[[Any, Item], Result], item: Item) -> Result:
     # built here and not in the initializer, whose exceptions the pool would swallow
     global _context
-    if _context is None:
-        _context = _build()
-    return function(_context, item)
+    with cores.turn():
+        if _context is None:
+            _context = _build()
+        return function(_context, item)

@@ -31,7 +31,7 @@ def picks(originals: np.ndarray, reconstructions: np.ndarray, n: int) -> np.ndar
     Frames are uint8 (N, 64, 64, 3). n = 5 gives the best, the quartiles and the worst. Equal
     errors keep their order. Fewer frames than n are repeated.
     """
-    order = np.argsort(_mse(originals, reconstructions), kind="stable")
+    order = np.argsort(mse(originals, reconstructions), kind="stable")
     return order[np.linspace(0, len(order) - 1, n).round().astype(int)]
 
 
@@ -46,7 +46,7 @@ def reconstructions(
     chosen = picks(originals, reconstructed, n)
     originals, reconstructed = originals[chosen], reconstructed[chosen]
     ranks = np.linspace(0, 100, n)
-    errors = _mse(originals, reconstructed)
+    errors = mse(originals, reconstructed)
     columns = [
         f"{NAMES.get(rank, f'{rank:.0f} %')}: mse {error:.5f}"
         for rank, error in zip(ranks, errors, strict=True)
@@ -118,7 +118,7 @@ def gif(
     artifacts.write_bytes(path, content.getvalue())
 
 
-def _mse(originals: np.ndarray, reconstructed: np.ndarray) -> np.ndarray:
+def mse(originals: np.ndarray, reconstructed: np.ndarray) -> np.ndarray:
     """Mean squared error of values in [0, 1] for each frame, float64 (N,)."""
     pairs = zip(originals, reconstructed, strict=True)  # one at a time: memory stays flat
     return np.array([np.square((x.astype(np.float64) - y) / 255).mean() for x, y in pairs])

@@ -48,6 +48,8 @@ class Run(Params):
     seed: int = Field(ge=0)
     precision: Literal["auto", "fp32", "bf16"]
     """Networks' arithmetic; `auto` is bf16 where the processor or the GPU has it."""
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    """Of networks; `auto` is the GPU where there is one."""
     threads: int = Field(ge=1)
     """Threads of each training stage; part of the result, as sums depend on their order."""
     workers: int | None = Field(default=None, ge=1)

@@ -50,7 +50,7 @@ def train(
     `config` is the model's, saved with it; `settings` are all of the stage's.
     """
     stage = f"train_{kind}"
-    key = {"seed": run.seed, "threads": run.threads, "dtype": str(compute.dtype)}
+    key = run.model_dump(include={"seed", "threads"}) | compute.names()
     with (
         Checkpoint(stage, key | settings.model_dump(), [EPISODES]) as checkpoint,
         measure(stage, checkpoint) as meter,

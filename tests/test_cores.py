@@ -1,0 +1,66 @@
+"""Turns at the cores between runs that know nothing of each other."""
+
+import os
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from wm import cores
+from wm.executor import Processes
+
+
+def build() -> None:
+    return None
+
+
+def spend(context: None, seconds: float) -> tuple[float, float]:
+    start = time.monotonic()
+    time.sleep(seconds)
+    return start, time.monotonic()
+
+
+def test_two_runs_never_work_on_more_than_the_cores(tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    turns: list[tuple[float, float]] = []
+
+    def run() -> None:
+        with Processes(None, build) as workers:
+            turns.extend(workers.map(spend, [0.05] * 12))
+
+    runs = [threading.Thread(target=run) for _ in range(2)]
+    for thread in runs:
+        thread.start()
+    for thread in runs:
+        thread.join()
+    at_work = [sum(a <= start < b for a, b in turns) for start, _ in turns]
+    assert len(turns) == 24
+    assert max(at_work) == cores.count()
+
+
+def test_a_killed_process_gives_its_core_back(tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0})
+    code = (
+        f"import os, tempfile, time; tempfile.tempdir = {str(tmp_path)!r}\n"
+        "os.sched_getaffinity = lambda _: {0}\n"
+        "from wm import cores\n"
+        "with cores.turn(): print('mine', flush=True); time.sleep(60)"
+    )
+    holder = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
+    assert holder.stdout is not None
+    holder.stdout.readline()
+    threading.Timer(0.3, holder.kill).start()
+    start = time.monotonic()
+    with cores.turn():
+        assert time.monotonic() - start > 0.2
+    holder.wait()
+
+
+def test_without_room_for_it_work_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tempfile.tempdir", "/proc")
+    with cores.turn():
+        pass
