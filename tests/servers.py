@@ -111,7 +111,7 @@ class Dask:
 
     def start_scheduler(self) -> None:
         self.scheduler = self._start("dask_scheduler", "--host", "127.0.0.1",
-                                     "--port", str(self._port))  # fmt: skip
+                                     "--port", str(self._port), checkout=Path("/"))  # fmt: skip
         _wait_for(self.scheduler, self._port, "the scheduler")
 
     def add_worker(self, *options: str, checkout: Path | None = None) -> subprocess.Popen[bytes]:

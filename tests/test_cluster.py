@@ -111,6 +111,15 @@ def test_nobody_there_is_a_user_error(dask: Dask, monkeypatch: pytest.MonkeyPatc
         hire(RUN.model_copy(update={"executor": "dask"}), build)
 
 
+def test_a_worker_outside_a_checkout_is_named(dask: Dask, tmp_path: Path) -> None:
+    dask.add_worker(checkout=tmp_path)
+    with (
+        Cluster(dask.address, build) as workers,
+        pytest.raises(UserError, match="cannot import wm; start workers anew"),
+    ):
+        list(workers.map(square, [1]))
+
+
 def test_a_worker_of_several_threads_or_of_other_code_is_refused(
     dask: Dask, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -9,6 +9,7 @@ sent: a cluster belongs on a network that is trusted.
 from __future__ import annotations
 
 import hashlib
+import importlib
 import logging
 import os
 import pickle
@@ -105,9 +106,14 @@ class Cluster(Generic[Context]):
         An exception in a worker is raised here. Workers may come and go; UserError when one task
         has ended several of them, when none is left, and when the scheduler is lost.
         """
-        # as bytes: the scheduler, which would load them, needs neither torch nor an environment
+
+        # bytes, and a local function, which Dask sends by value: the scheduler loads both, and a
+        # worker that cannot import this package has to live to say so
+        def run(task: bytes) -> Any:
+            return importlib.import_module("wm.cluster").work(task)
+
         tasks = [pickle.dumps((self._work, function, item)) for item in items]
-        futures = [self._client.submit(_run, task, pure=False) for task in tasks]
+        futures = [self._client.submit(run, task, pure=False) for task in tasks]
         for future in futures:
             yield self._result(future)
             future.release()
@@ -124,6 +130,8 @@ class Cluster(Generic[Context]):
                     "a task ended every worker that took it (killed, or out of memory); "
                     "run it again, it resumes; smaller shards in params.yaml need less memory"
                 ) from None
+            except ModuleNotFoundError as error:
+                raise UserError(f"a worker cannot import {error.name}; {_START}") from None
             except (CancelledError, OSError):
                 raise self._lost() from None
             if alone >= WAIT:
@@ -145,11 +153,15 @@ class Cluster(Generic[Context]):
         )
 
 
+_START = (
+    "start workers anew by `PYTHONPATH=. dask worker ADDRESS --nthreads 1` in a checkout of the "
+    "same commit that shares its files"
+)
 _contexts: OrderedDict[str, Any] = OrderedDict()
 _turn = threading.Lock()
 
 
-def _run(task: bytes) -> Any:
+def work(task: bytes) -> Any:
     """In a worker: one task, in the client's folder as a local process would be."""
     with _turn:
         work, function, item = pickle.loads(task)
@@ -170,7 +182,4 @@ def _run(task: bytes) -> Any:
 
 
 def _refusal(reason: str) -> UserError:
-    return UserError(
-        f"worker {get_worker().address}: {reason}; start workers anew by `PYTHONPATH=. dask worker "
-        "--nthreads 1` in a checkout of the same commit that shares its files"
-    )
+    return UserError(f"worker {get_worker().address}: {reason}; {_START}")
