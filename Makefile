@@ -46,5 +46,5 @@ smoke: .venv/installed
 
 .venv/installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
-	$(BIN)/pip install --quiet -c constraints.txt '.[dev]'
+	$(BIN)/pip install --quiet -c constraints.txt '.[dev,cluster]'
 	touch $@

@@ -9,12 +9,10 @@ from __future__ import annotations
 import argparse
 import sys
 
-from dvc.exceptions import DvcException
 from dvc.repo import Repo
 
 from share.check import check
 from share.push import push
-from wm.errors import UserError
 
 
 def main() -> None:
@@ -29,14 +27,18 @@ def main() -> None:
         with Repo() as repo:
             if arguments.command == "push":
                 print(f"{push(repo, arguments.remote)} objects sent")
-            elif damaged := check(repo, arguments.remote):
-                for path in damaged:
-                    print(f"damaged, removed: {path}", file=sys.stderr)
-                sys.exit(f"error: {len(damaged)} objects were damaged; {_remedy(arguments.remote)}")
-    except (UserError, DvcException, OSError) as error:
-        sys.exit(f"error: {' '.join(str(error).split())}")
+                return
+            damaged = 0
+            for path in check(repo, arguments.remote):
+                print(f"damaged, removed: {path}", file=sys.stderr)
+                damaged += 1
+            if damaged:
+                sys.exit(f"error: {damaged} objects were damaged; {_remedy(arguments.remote)}")
     except KeyboardInterrupt:
         sys.exit(130)
+    except Exception as error:  # whatever the library of a remote raises
+        reason = " ".join(str(error).split()) or type(error).__name__
+        sys.exit(f"error: {reason}")
 
 
 def _remedy(remote: str | None) -> str:

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import json
+import re
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 from dvc.repo import Repo
 from dvc_data.hashfile.hash import fobj_md5
@@ -10,30 +14,44 @@ from dvc_data.hashfile.hash import fobj_md5
 from wm.progress import Progress
 
 READERS = 8
+OBJECT = re.compile(r"[0-9a-f]{32}(\.dir)?")
+"""What is named otherwise is on its way: of a transfer under way, or of one that was killed."""
 
 
-def check(repo: Repo, remote: str | None) -> list[str]:
-    """Removes the damaged objects of this cache, or of `remote` if it is given; their paths.
+def check(repo: Repo, remote: str | None) -> Iterator[str]:
+    """Removes the damaged objects of this cache, or of `remote` if it is given; yields their paths.
 
     DVC believes a name: it compares an object with its hash only while it downloads, and only if
     `verify` is set for the remote. What is removed counts as missing, for `dvc push`, `dvc pull`
-    and `dvc repro` to bring back. Raises DVC's exceptions without such a remote.
+    and `dvc repro` to bring back. Raises DVC's exceptions without such a remote, and its library's.
     """
     odb = repo.cloud.get_remote_odb(remote, "check") if remote else repo.cache.local
-
-    def is_damaged(oid: str) -> bool:
-        with odb.fs.open(odb.oid_to_path(oid), "rb") as file:
-            return bool(fobj_md5(file) != oid.removesuffix(".dir"))
-
-    oids = sorted(odb.all())
-    damaged = []
+    oids = sorted(oid for oid in odb.all() if OBJECT.fullmatch(oid))
+    damaged = set()
     with (
         ThreadPoolExecutor(READERS) as readers,
         Progress("check", len(oids), "objects") as progress,
     ):
-        for oid, bad in zip(oids, readers.map(is_damaged, oids), strict=True):
-            if bad:
-                damaged.append(odb.oid_to_path(oid))
+        whole = readers.map(lambda oid: _is_whole(odb, oid), oids)
+        for oid, is_whole in zip(oids, whole, strict=True):
+            if not is_whole:
+                damaged.add(oid)
                 odb.delete(oid)
+                yield odb.oid_to_path(oid)
             progress.advance()
-    return damaged
+    if remote:
+        # a push takes a folder's content for present where the folder's list is
+        for oid in oids:
+            if oid.endswith(".dir") and oid not in damaged and damaged & _content(odb, oid):
+                odb.delete(oid)
+
+
+def _is_whole(odb: Any, oid: str) -> bool:
+    with odb.fs.open(odb.oid_to_path(oid), "rb") as file:
+        return bool(fobj_md5(file) == oid.removesuffix(".dir"))
+
+
+def _content(odb: Any, oid: str) -> set[str]:
+    """The objects that a folder's list names."""
+    with odb.fs.open(odb.oid_to_path(oid), "rb") as file:
+        return {entry["md5"] for entry in json.load(file)}

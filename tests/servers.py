@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from distributed import Client
 
 KEY, SECRET = "loopback-key", "loopback-secret"
 
@@ -35,7 +36,8 @@ class Server:
 def s3(directory: Path) -> Iterator[Server]:
     (directory / "bucket").mkdir()
     port = _free_port()
-    command = ["rclone", "serve", "s3", str(directory), "--addr", f"127.0.0.1:{port}",
+    rclone = str(Path(sys.executable).with_name("rclone"))
+    command = [rclone, "serve", "s3", str(directory), "--addr", f"127.0.0.1:{port}",
                "--auth-key", f"{KEY},{SECRET}", "--vfs-cache-mode", "off",
                "--config", str(directory / "none")]  # fmt: skip
     settings = {
@@ -120,6 +122,10 @@ class Dask:
                              checkout=checkout or self._checkout)  # fmt: skip
         self.workers.append(worker)
         return worker
+
+    def wait_for(self, workers: int) -> None:
+        with Client(self.address, set_as_default=False) as client:
+            client.wait_for_workers(workers, timeout=60)
 
     def stop(self) -> None:
         for process in [*self.workers, self.scheduler]:

@@ -32,3 +32,7 @@ def refuse(context: list[int], item: int) -> None:
 
 def die(context: list[int], item: int) -> None:
     os.kill(os.getpid(), signal.SIGKILL)
+
+
+def fail(context: list[int], number: int) -> None:
+    raise OSError(number, os.strerror(number))

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import re
 import shutil
 import threading
 import time
@@ -12,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from tests.servers import Dask
-from tests.tasks import build, die, mark, refuse, square
+from tests.tasks import build, die, fail, mark, refuse, square
 from verify.workspace import ROOT
 from wm import cluster
 from wm.cluster import Cluster
@@ -33,6 +35,7 @@ def dask() -> Iterator[Dask]:
 def test_results_come_in_order_and_a_context_is_built_once_a_worker(dask: Dask) -> None:
     for _ in range(3):
         dask.add_worker()
+    dask.wait_for(3)
     run = RUN.model_copy(update={"executor": "dask", "scheduler": dask.address})
     with hire(run, build) as workers:
         results = list(workers.map(square, range(60)))
@@ -46,6 +49,9 @@ def test_results_come_in_order_and_a_context_is_built_once_a_worker(dask: Dask) 
             assert sorted(numbers) == list(range(1, len(numbers) + 1))
         with pytest.raises(UserError, match="models/rnn: not found"):
             list(workers.map(refuse, [1]))
+        for number in (errno.ENOSPC, errno.ETIMEDOUT):  # the second is a TimeoutError
+            with pytest.raises(OSError, match=re.escape(os.strerror(number))):
+                list(workers.map(fail, [number]))
         assert [value for value, *_ in workers.map(square, [3])] == [9]
     with hire(run, build) as workers:  # the same workers, another client: a context of its own
         assert next(iter(workers.map(square, [1])))[2] == 1
@@ -54,9 +60,11 @@ def test_results_come_in_order_and_a_context_is_built_once_a_worker(dask: Dask) 
 def test_a_worker_that_is_killed_and_one_that_joins(dask: Dask, tmp_path: Path) -> None:
     first = dask.add_worker()
     dask.add_worker()
+    dask.wait_for(2)
+    deadline = time.monotonic() + 60
 
     def change() -> None:
-        while not list(tmp_path.glob(f"*-{first.pid}")):
+        while not list(tmp_path.glob(f"*-{first.pid}")) and time.monotonic() < deadline:
             time.sleep(0.01)
         first.kill()
         dask.add_worker()
@@ -131,6 +139,8 @@ def test_a_worker_of_several_threads_or_of_other_code_is_refused(
         shutil.copytree(ROOT / "wm", tmp_path / "wm")
         shutil.copytree(ROOT / "tests", tmp_path / "tests")
         shutil.copytree(ROOT / "verify", tmp_path / "verify")
+        with (tmp_path / "tests/tasks.py").open("w") as file:
+            file.write("")  # what is sent cannot even be loaded
         with (tmp_path / "wm/car_racing.py").open("a") as file:
             file.write("# edited\n")
         other = dask.add_worker(checkout=tmp_path)

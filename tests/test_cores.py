@@ -38,7 +38,7 @@ def test_two_runs_never_work_on_more_than_the_cores(tmp_path: Path, monkeypatch)
         thread.join()
     at_work = [sum(a <= start < b for a, b in turns) for start, _ in turns]
     assert len(turns) == 24
-    assert max(at_work) == cores.count()
+    assert min(2, cores.count()) <= max(at_work) <= cores.count()
 
 
 def test_a_killed_process_gives_its_core_back(tmp_path: Path, monkeypatch) -> None:
@@ -53,8 +53,8 @@ def test_a_killed_process_gives_its_core_back(tmp_path: Path, monkeypatch) -> No
     holder = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
     assert holder.stdout is not None
     holder.stdout.readline()
-    threading.Timer(0.3, holder.kill).start()
     start = time.monotonic()
+    threading.Timer(0.3, holder.kill).start()
     with cores.turn():
         assert time.monotonic() - start > 0.2
     holder.wait()
@@ -64,3 +64,15 @@ def test_without_room_for_it_work_goes_on(monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.setattr("tempfile.tempdir", "/proc")
     with cores.turn():
         pass
+
+
+def test_a_stopped_run_does_not_hold_up_others_for_ever(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0})
+    monkeypatch.setattr(cores, "PATIENCE", 0.2)
+    with cores.turn():
+        start = time.monotonic()
+        with cores.turn():
+            assert time.monotonic() - start >= 0.2

@@ -1,6 +1,8 @@
 """A cache and experiments shared by real servers, S3 and SSH, between clones of one repository."""
 
+import hashlib
 import json
+import shutil
 import subprocess
 import time
 from collections.abc import Iterator
@@ -35,6 +37,11 @@ class Team:
         self.shell(directory, "git", "clone", "-q", str(self.origin), "clone")
         self.connect(directory / "clone")
         return directory / "clone"
+
+    def push(self) -> None:
+        self.shell(self.first, "dvc", "push")
+        self.shell(self.first, "python", "-m", "share", "push")
+        self.shell(self.first, "dvc", "exp", "push", "origin", "vaegan")
 
     def kill(self, folder: Path, *command: str, at: Path) -> None:
         """Starts a command and kills it when the first file is in `at`."""
@@ -77,15 +84,21 @@ def team(
         yield team
 
 
+@pytest.fixture(scope="module")
+def pushed(team: Team) -> Team:
+    team.push()
+    return team
+
+
 def files(folder: Path) -> list[Path]:
     return [path for path in folder.rglob("*") if path.is_file()]
 
 
-def damage(path: Path) -> None:
+def damage(path: Path, cut_short: bool) -> None:
     content = bytearray(path.read_bytes())
     content[len(content) // 2] ^= 1
-    path.chmod(0o644)
-    path.write_bytes(content)
+    path.unlink()  # the other names of a hard link stay whole
+    path.write_bytes(content[: len(content) // 2] if cut_short else content)
     path.chmod(0o444)  # as it was: what DVC takes for whole
 
 
@@ -96,77 +109,81 @@ def test_a_push_that_was_killed_is_noticed_and_finished(team: Team, tmp_path: Pa
     early = team.shell(clone, "dvc", "pull", check=False)
     assert early.returncode != 0
     assert "failed to pull data" in early.stderr
-    team.shell(team.first, "dvc", "push")
-    team.shell(team.first, "python", "-m", "share", "push")
-    team.shell(team.first, "dvc", "exp", "push", "origin", "vaegan")
+    team.push()
     assert len(files(team.server.objects)) > there
     team.shell(clone, "dvc", "pull")
     assert team.shell(clone, "dvc", "status").stdout.strip().endswith("up to date.")
 
 
-def test_a_clone_pulls_though_killed_and_runs_nothing(team: Team, tmp_path: Path) -> None:
-    clone = team.clone(tmp_path)
-    team.kill(clone, "dvc", "pull", "--jobs", "1", at=clone / ".dvc/cache/files")
-    assert len(files(clone / ".dvc/cache/files")) < len(files(team.first / ".dvc/cache/files"))
-    team.shell(clone, "dvc", "pull")
-    again = team.shell(clone, "dvc", "repro")
+def test_a_clone_pulls_though_killed_and_runs_nothing(pushed: Team, tmp_path: Path) -> None:
+    clone = pushed.clone(tmp_path)
+    pushed.kill(clone, "dvc", "pull", "--jobs", "1", at=clone / ".dvc/cache/files")
+    assert len(files(clone / ".dvc/cache/files")) < len(files(pushed.first / ".dvc/cache/files"))
+    pushed.shell(clone, "dvc", "pull")
+    again = pushed.shell(clone, "dvc", "repro")
     assert executed(again.stdout) == []
-    assert hashes(clone) == hashes(team.first)
+    assert hashes(clone) == hashes(pushed.first)
     for name in hashes(clone):
         assert (clone / name).exists()
-    changed = team.shell(clone, "git", "status", "--porcelain").stdout
+    changed = pushed.shell(clone, "git", "status", "--porcelain").stdout
     assert changed == ""
 
 
-def test_an_experiment_comes_along_and_is_compared(team: Team, tmp_path: Path) -> None:
-    clone = team.clone(tmp_path)
-    team.shell(clone, "dvc", "pull")
-    team.shell(clone, "dvc", "exp", "pull", "origin", "vaegan")
-    team.shell(clone, "dvc", "exp", "apply", "vaegan")
-    again = team.shell(clone, "dvc", "repro")
+def test_an_experiment_comes_along_and_is_compared(pushed: Team, tmp_path: Path) -> None:
+    clone = pushed.clone(tmp_path)
+    pushed.shell(clone, "dvc", "pull")
+    pushed.shell(clone, "dvc", "exp", "pull", "origin", "vaegan")
+    pushed.shell(clone, "dvc", "exp", "apply", "vaegan")
+    again = pushed.shell(clone, "dvc", "repro")
     assert executed(again.stdout) == []
-    rows = json.loads(team.shell(clone, "dvc", "metrics", "diff", "--json").stdout)
+    rows = json.loads(pushed.shell(clone, "dvc", "metrics", "diff", "--json").stdout)
     assert {"metrics/encode.json", "metrics/train_rnn.json"} <= set(rows)
-    plots = team.shell(clone, "dvc", "plots", "diff", "--json", "HEAD").stdout
+    plots = pushed.shell(clone, "dvc", "plots", "diff", "--json", "HEAD").stdout
     assert "encode_reconstructions.png" in plots
 
 
-def test_what_another_has_run_is_not_run_again(team: Team, tmp_path: Path) -> None:
-    clone = team.clone(tmp_path)
-    run = team.shell(clone, "dvc", "exp", "run", "--pull", "-S", "vision=vaegan")
+def test_what_another_has_run_is_not_run_again(pushed: Team, tmp_path: Path) -> None:
+    clone = pushed.clone(tmp_path)
+    run = pushed.shell(clone, "dvc", "exp", "run", "--pull", "-S", "vision=vaegan")
     assert executed(run.stdout) == []
     for stage in AFTER_VISION:
         assert f"'{stage}' is cached" in run.stdout
 
 
-def test_a_damaged_object_is_noticed_and_mended(team: Team, tmp_path: Path) -> None:
-    clone = team.clone(tmp_path)
-    film = hashes(clone)["videos/evaluate.mp4"]
-    shared, own = (cache / "files/md5" / film[:2] / film[2:]
-                   for cache in (team.server.objects, clone / ".dvc/cache"))  # fmt: skip
-    whole = shared.read_bytes()
-    damage(shared)
-    refused = team.shell(clone, "dvc", "pull", check=False)
+@pytest.mark.parametrize("cut_short", [False, True])
+def test_a_damaged_object_is_noticed_and_mended(
+    pushed: Team, tmp_path: Path, cut_short: bool
+) -> None:
+    """One of a folder's: a push takes it for present where the folder's list is."""
+    clone = pushed.clone(tmp_path)
+    episode = pushed.first / "data/episodes/episode_000001.safetensors"
+    whole = episode.read_bytes()
+    oid = hashlib.md5(whole).hexdigest()
+    shared, own = (cache / "files/md5" / oid[:2] / oid[2:]
+                   for cache in (pushed.server.objects, clone / ".dvc/cache"))  # fmt: skip
+    damage(shared, cut_short)
+    refused = pushed.shell(clone, "dvc", "pull", check=False)
     assert refused.returncode != 0
-    assert "videos/evaluate.mp4" in refused.stderr
-    checked = team.shell(team.first, "python", "-m", "share", "check", "-r", "team", check=False)
+    assert "episode_000001" in refused.stderr
+    check = ("python", "-m", "share", "check")
+    checked = pushed.shell(pushed.first, *check, "-r", "team", check=False)
     assert checked.returncode == 1
-    assert f"{film[:2]}/{film[2:]}" in checked.stderr
-    team.shell(team.first, "python", "-m", "share", "push")
-    team.shell(team.first, "python", "-m", "share", "check", "-r", "team")
-    team.shell(clone, "dvc", "pull")
-    assert own.read_bytes() == (clone / "videos/evaluate.mp4").read_bytes() == whole
+    assert f"{oid[:2]}/{oid[2:]}" in checked.stderr
+    pushed.push()
+    pushed.shell(pushed.first, *check, "-r", "team")
+    pushed.shell(clone, "dvc", "pull")
+    copy = clone / "data/episodes/episode_000001.safetensors"
+    assert own.read_bytes() == copy.read_bytes() == whole
 
-    damage(own)
-    (clone / "videos/evaluate.mp4").unlink()
-    team.shell(clone, "dvc", "checkout")
-    assert (clone / "videos/evaluate.mp4").read_bytes() != whole  # DVC believes it
-    checked = team.shell(clone, "python", "-m", "share", "check", check=False)
-    assert f"{film[:2]}/{film[2:]}" in checked.stderr
-    team.shell(clone, "rm", "-r", "data", "models", "videos")
-    team.shell(clone, "dvc", "pull")
-    assert own.read_bytes() == (clone / "videos/evaluate.mp4").read_bytes() == whole
-    assert team.shell(clone, "python", "-m", "share", "check").returncode == 0
+    damage(own, cut_short)
+    shutil.rmtree(clone / "data/episodes")
+    pushed.shell(clone, "dvc", "checkout", check=False)
+    checked = pushed.shell(clone, *check, check=False)
+    assert f"{oid[:2]}/{oid[2:]}" in checked.stderr
+    pushed.shell(clone, "rm", "-rf", "data", "models", "videos")
+    pushed.shell(clone, "dvc", "pull")
+    assert own.read_bytes() == copy.read_bytes() == whole
+    assert pushed.shell(clone, *check).returncode == 0
 
 
 def test_without_such_a_remote_a_line_says_so(team: Team) -> None:

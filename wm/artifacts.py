@@ -14,6 +14,7 @@ import io
 import json
 import os
 import shutil
+import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -32,7 +33,8 @@ DIGEST = "sha256"
 def write_bytes(path: Path | str, content: bytes) -> None:
     """Writes `content` to `path` atomically. Raises UserError when the disk or folder refuses."""
     path = Path(path)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    # workers on several machines may write the same file, and have the same process number
+    temporary = path.with_name(f".{path.name}.{os.getpid()}-{uuid.uuid4().hex[:8]}.tmp")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with open(temporary, "wb") as file:

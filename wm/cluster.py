@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import importlib
+import importlib.metadata
 import logging
 import os
 import pickle
@@ -36,15 +37,19 @@ CONNECT = 30
 WAIT = 60
 """Seconds without a single worker before giving up."""
 POLL = 5.0
+"""Seconds between looks at whether there are workers."""
 KEPT = 4
-"""Contexts in a worker: of so many clients at once it builds none again."""
+"""Clients whose contexts a worker keeps: so many may share it without building any twice."""
+LIBRARIES = ("torch", "numpy", "gymnasium", "Box2D")
 
 
 def _digest() -> str:
-    """Of the package's code as this process has it."""
+    """Of what results depend on, as this process has it: the package's code, and libraries."""
     digest = hashlib.sha256()
     for path in sorted(Path(__file__).parent.glob("*.py")):
         digest.update(path.read_bytes())
+    for name in LIBRARIES:
+        digest.update(importlib.metadata.version(name).encode())
     return digest.hexdigest()
 
 
@@ -52,14 +57,13 @@ CODE = _digest()
 
 
 @dataclass(frozen=True)
-class _Work:
-    """What a worker has to know of a client, with every task: some hundred bytes."""
+class _Client:
+    """What a worker has to know of a client, with every task."""
 
-    client: str
+    name: str
     """Of one executor of one process: models that were trained anew are loaded anew."""
     folder: str
     code: str
-    build: Callable[[], Any]
 
 
 class Cluster(Generic[Context]):
@@ -75,7 +79,7 @@ class Cluster(Generic[Context]):
         """
         self._address = address
         # what it logs of a lost connection is said by the UserError
-        for name in ("distributed", "tornado"):
+        for name in ("distributed", "distributed.client", "tornado", "tornado.application"):
             logging.getLogger(name).setLevel(logging.CRITICAL)
         try:
             self._client = Client(address, timeout=CONNECT, set_as_default=False)
@@ -85,7 +89,8 @@ class Cluster(Generic[Context]):
                 f"params.yaml: scheduler: no Dask scheduler answers at {address} ({reason}); "
                 "start one, or set executor to process"
             ) from None
-        self._work = _Work(uuid.uuid4().hex, os.getcwd(), CODE, build)
+        self._name = _Client(uuid.uuid4().hex, os.getcwd(), CODE)
+        self._build = build
 
     def __enter__(self) -> Cluster[Context]:
         return self
@@ -110,9 +115,11 @@ class Cluster(Generic[Context]):
         # bytes, and a local function, which Dask sends by value: the scheduler loads both, and a
         # worker that cannot import this package has to live to say so
         def run(task: bytes) -> Any:
-            return importlib.import_module("wm.cluster").work(task)
+            return importlib.import_module("wm.cluster").perform(task)
 
-        tasks = [pickle.dumps((self._work, function, item)) for item in items]
+        # what is sent is loaded only by a worker that has the same code
+        work = [pickle.dumps((self._build, function, item)) for item in items]
+        tasks = [pickle.dumps((self._name, part)) for part in work]
         futures = [self._client.submit(run, task, pure=False) for task in tasks]
         for future in futures:
             yield self._result(future)
@@ -122,16 +129,10 @@ class Cluster(Generic[Context]):
         alone = 0.0
         while True:
             try:
-                return future.result(timeout=POLL)
+                error = future.exception(timeout=POLL)
+                break
             except TimeoutError:
                 alone = 0.0 if self._has_workers() else alone + POLL
-            except KilledWorker:
-                raise UserError(
-                    "a task ended every worker that took it (killed, or out of memory); "
-                    "run it again, it resumes; smaller shards in params.yaml need less memory"
-                ) from None
-            except ModuleNotFoundError as error:
-                raise UserError(f"a worker cannot import {error.name}; {_START}") from None
             except (CancelledError, OSError):
                 raise self._lost() from None
             if alone >= WAIT:
@@ -139,6 +140,19 @@ class Cluster(Generic[Context]):
                     f"scheduler {self._address}: no worker for {WAIT} s; start some and run it "
                     "again, it resumes"
                 )
+        if error is None:
+            try:
+                return future.result(timeout=CONNECT)
+            except (CancelledError, OSError):  # TimeoutError is one
+                raise self._lost() from None
+        if isinstance(error, KilledWorker):
+            raise UserError(
+                "a task ended every worker that took it (killed, or out of memory); "
+                "run it again, it resumes; smaller shards in params.yaml need less memory"
+            )
+        if isinstance(error, ModuleNotFoundError):
+            raise UserError(f"a worker cannot import {error.name}; {_START}")
+        raise error
 
     def _has_workers(self) -> bool:
         try:
@@ -154,31 +168,32 @@ class Cluster(Generic[Context]):
 
 
 _START = (
-    "start workers anew by `PYTHONPATH=. dask worker ADDRESS --nthreads 1` in a checkout of the "
-    "same commit that shares its files"
+    "start workers anew by `PYTHONPATH=. dask worker ADDRESS --nthreads 1`, with the libraries of "
+    "constraints.txt, in a checkout of the same commit that shares its files"
 )
 _contexts: OrderedDict[str, Any] = OrderedDict()
 _turn = threading.Lock()
 
 
-def work(task: bytes) -> Any:
+def perform(task: bytes) -> Any:
     """In a worker: one task, in the client's folder as a local process would be."""
     with _turn:
-        work, function, item = pickle.loads(task)
+        client, work = pickle.loads(task)
+        if client.code != CODE:
+            raise _refusal("has other code, or other versions of libraries, than this checkout")
+        if get_worker().state.nthreads != 1:
+            raise _refusal("has several threads, and networks and environments of one")
         try:
-            os.chdir(work.folder)
+            os.chdir(client.folder)
         except OSError as error:
-            raise _refusal(f"{work.folder} is not there ({error.strerror})") from None
-        if work.client not in _contexts:
-            if work.code != CODE:
-                raise _refusal("has other code than this checkout")
-            if get_worker().state.nthreads != 1:
-                raise _refusal("has several threads, and networks and environments of one")
-            _contexts[work.client] = work.build()
+            raise _refusal(f"{client.folder} is not there ({error.strerror})") from None
+        build, function, item = pickle.loads(work)
+        if client.name not in _contexts:
+            _contexts[client.name] = build()
             if len(_contexts) > KEPT:
                 _contexts.popitem(last=False)
-        _contexts.move_to_end(work.client)
-        return function(_contexts[work.client], item)
+        _contexts.move_to_end(client.name)
+        return function(_contexts[client.name], item)
 
 
 def _refusal(reason: str) -> UserError:

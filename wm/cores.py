@@ -16,6 +16,8 @@ from pathlib import Path
 
 POLL = 0.02
 """Seconds between looks for a free core; a turn takes seconds."""
+PATIENCE = 600.0
+"""Seconds after which a run goes on without: the others have perhaps been stopped (Ctrl-Z)."""
 
 
 def count() -> int:
@@ -26,21 +28,26 @@ def count() -> int:
 @contextlib.contextmanager
 def turn() -> Iterator[None]:
     """Holds one of the cores; waits while this user's workers, of any run, have them all."""
-    folder = Path(tempfile.gettempdir()) / f"world-models-cores-{os.getuid()}"
-    try:
-        folder.mkdir(mode=0o700, exist_ok=True)
-        cores = sorted(os.sched_getaffinity(0))
-        flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
-        files = [os.open(folder / str(core), flags, 0o600) for core in cores]
-    except OSError:  # a courtesy to other runs, not worth a failure where there is no room for it
-        files = []
-    try:
-        while files and not any(_lock(file) for file in files):
-            time.sleep(POLL)
+    with contextlib.ExitStack() as held:
+        # a courtesy to other runs, not worth a failure where there is no room or no lock for it
+        with contextlib.suppress(OSError):
+            files = [held.enter_context(_open(core)) for core in sorted(os.sched_getaffinity(0))]
+            deadline = time.monotonic() + PATIENCE
+            while not any(_lock(file) for file in files) and time.monotonic() < deadline:
+                time.sleep(POLL)
         yield
+
+
+@contextlib.contextmanager
+def _open(core: int) -> Iterator[int]:
+    folder = Path(tempfile.gettempdir()) / f"world-models-cores-{os.getuid()}"
+    folder.mkdir(mode=0o700, exist_ok=True)
+    flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
+    file = os.open(folder / str(core), flags, 0o600)
+    try:
+        yield file
     finally:
-        for file in files:
-            os.close(file)  # and with it the lock
+        os.close(file)  # and with it the lock
 
 
 def _lock(file: int) -> bool:
