@@ -38,7 +38,7 @@ def s3(directory: Path) -> Iterator[Server]:
     port = _free_port()
     rclone = str(Path(sys.executable).with_name("rclone"))
     command = [rclone, "serve", "s3", str(directory), "--addr", f"127.0.0.1:{port}",
-               "--auth-key", f"{KEY},{SECRET}", "--vfs-cache-mode", "off",
+               "--auth-key", f"{KEY},{SECRET}", "--vfs-cache-mode", "off", "--dir-cache-time", "1s",
                "--config", str(directory / "none")]  # fmt: skip
     settings = {
         "endpointurl": f"http://127.0.0.1:{port}",

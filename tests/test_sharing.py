@@ -162,9 +162,10 @@ def test_a_damaged_object_is_noticed_and_mended(
     shared, own = (cache / "files/md5" / oid[:2] / oid[2:]
                    for cache in (pushed.server.objects, clone / ".dvc/cache"))  # fmt: skip
     damage(shared, cut_short)
+    time.sleep(1.5)  # what rclone knows of a file is at most a second old
     refused = pushed.shell(clone, "dvc", "pull", check=False)
     assert refused.returncode != 0
-    assert "data/episodes" in refused.stderr
+    assert "failed to pull data" in refused.stderr
     check = ("python", "-m", "share", "check")
     checked = pushed.shell(pushed.first, *check, "-r", "team", check=False)
     assert checked.returncode == 1
