@@ -34,17 +34,15 @@ def main() -> None:
     steps = np.random.default_rng(0).choice(_official_steps(), (POPULATION, TRACKS))
     rows = []
     for shard in SHARDS:
-        whole = None
+        tasks = _tasks(steps, shard, step, episode)
+        whole = update + _generation(tasks, 1, dispatch)
         for cores in CORES:
-            seconds = update + _generation(_tasks(steps, shard, step, episode), cores, dispatch)
-            whole = whole or seconds
+            seconds = update + _generation(tasks, cores, dispatch)
             rows.append({
                 "shard_candidates": shard, "cores": cores, "seconds": round(seconds, 2),
                 "speed_up": round(whole / seconds, 1),
                 "efficiency": round(whole / seconds / cores, 3),
-                "without_dispatch": round(
-                    update + _generation(_tasks(steps, shard, step, episode), cores, 0.0), 2
-                ),
+                "without_dispatch": round(update + _generation(tasks, cores, 0.0), 2),
             })  # fmt: skip
             print(rows[-1])
     content: dict[str, Any] = {
