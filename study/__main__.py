@@ -1,6 +1,7 @@
-"""python -m study run | random | exhibits | report
+"""python -m study run | best | random | exhibits | report
 
     run       every cell that has no result yet, through DVC's queue
+    best      the best run of the pair, its controller driven over the paper's 1,024 episodes
     random    the random policy on evaluate's tracks
     exhibits  pictures and drives of one training seed, from its models
     report    report.html and its figures, from results/
@@ -34,6 +35,7 @@ def main() -> None:
     how.add_argument("--jobs", type=int, default=1, choices=range(1, 65), metavar="N",
                      help="cells at a time; their seconds then say little")  # fmt: skip
     how.add_argument("--loop", action="store_true", help="one after the other, without the queue")
+    commands.add_parser("best", help="the best run's controller over the paper's 1,024 episodes")
     commands.add_parser("random", help="the random policy on evaluate's tracks")
     exhibit = commands.add_parser("exhibits", help="pictures and drives of one training seed")
     exhibit.add_argument("--seed", type=int, default=0)
@@ -42,7 +44,12 @@ def main() -> None:
     try:
         try:
             if arguments.command == "run":
-                _run(arguments.only, arguments.jobs, arguments.loop)
+                only = arguments.only
+                wanted = [cell for cell in grid.cells() if only is None or cell.name in only]
+                _run(wanted, arguments.jobs, arguments.loop)
+            elif arguments.command == "best":
+                best = runs.best()
+                _run([Cell(grid.LONG[best.variant], best.seed)], jobs=1, loop=True)
             elif arguments.command == "random":
                 random_policy.write()
             elif arguments.command == "exhibits":
@@ -59,10 +66,9 @@ def main() -> None:
         sys.exit(130)
 
 
-def _run(only: list[str] | None, jobs: int, loop: bool) -> None:
+def _run(wanted: list[Cell], jobs: int, loop: bool) -> None:
     experiments.check_committed()
-    missing = [cell for cell in grid.cells() if only is None or cell.name in only]
-    missing = [cell for cell in missing if not _is_done(cell)]
+    missing = [cell for cell in wanted if not _is_done(cell)]
     # what an earlier attempt finished and did not live to keep
     missing = [cell for cell in missing if not _kept(cell)]
     if loop:

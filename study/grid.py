@@ -74,13 +74,25 @@ CONTROLS = (
     ),
 )
 VARIANTS = (VAE, VAEGAN, *CONTROLS)
-TITLES = {variant.name: variant.title for variant in VARIANTS}
+LONG_EPISODES = 1024
+"""That the paper drives its best agent over, besides the 100 (appendix A.4)."""
+LONG = {
+    variant.name: Variant(
+        f"{variant.name}-{LONG_EPISODES}",
+        f"{variant.title}, {LONG_EPISODES:,} episodes",
+        (*variant.changes, f"{{preset}}.evaluate.episodes={LONG_EPISODES}"),
+        (),  # which seed is best, the runs tell
+    )
+    for variant in (VAE, VAEGAN)
+}
+"""Each of the pair with its controller driven so long. Its first tracks are those of every run."""
+TITLES = {variant.name: variant.title for variant in (*VARIANTS, *LONG.values())}
 OURS, THEIRS = VAEGAN.name, VAE.name
 """The pair that the question is about."""
 
 
 def cells() -> list[Cell]:
-    """All of them, the pair first and seed by seed (DVC's queue keeps to no order)."""
+    """Those of VARIANTS, the pair first and seed by seed (DVC's queue keeps to no order)."""
     pairs = [Cell(variant, seed) for seed in SEEDS for variant in (VAE, VAEGAN)]
     controls = [Cell(variant, seed) for seed in SEEDS for variant in CONTROLS]
     return pairs + [cell for cell in controls if cell.seed in cell.variant.seeds]

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import jinja2
+import numpy as np
 import pandas as pd
 
 from study import claims, figures, gallery, grid, panels, random_policy, runs, table
@@ -23,6 +24,7 @@ from study.runs import RESULTS, Run
 from study.typography import number, signed
 from wm import artifacts
 from wm.errors import UserError
+from wm.statistics import interval
 
 PAGE, PICTURES = RESULTS / "report.html", RESULTS / "figures"
 TEMPLATE = Path(__file__).with_name("report.html")
@@ -79,6 +81,7 @@ def _render(
         returns=_drawn(panels.return_panels(mine)),
         seeds={name: [run.seed for run in mine.get(name, [])] for name in (THEIRS, OURS)},
         episodes=_episodes(mine),
+        long=_long(kept),
         dreams=gallery.dreams(exhibits),
         drives=[(panel, _svg(panel), facts) for panel, facts in gallery.drives(exhibits)],
         cells=exhibits.facts["cells"] if exhibits else [],
@@ -99,6 +102,28 @@ def _episodes(mine: dict[str, list[Run]]) -> str:
     """How many official episodes a run has: one number if all have the same, else both ends."""
     found = {run.metrics["evaluate"]["episodes"] for of in mine.values() for run in of}
     return DASH.join(number(end, 0) for end in sorted({min(found), max(found)})) if found else ""
+
+
+def _long(kept: Sequence[Run]) -> list[dict[str, Any]]:
+    """Of each run of grid.LONG the mean return over all its tracks and, with a 95 % bootstrap
+    interval, over those that had no part in choosing it."""
+    short = {variant.name: name for name, variant in grid.LONG.items()}
+    shown = []
+    for run in kept:
+        chosen = runs.load(f"{short[run.variant]}-{run.seed}") if run.variant in short else None
+        if chosen is None or run.error is not None:
+            continue
+        drives = run.curve("evaluate")
+        fresh = drives[drives["episode"] >= chosen.metrics["evaluate"]["episodes"]]
+        ends = interval([fresh["return"].to_numpy(np.float64)], np.mean)
+        shown.append({
+            "cell": chosen.cell,
+            "variant": chosen.variant,
+            "laps": int(drives["lap_finished"].sum()),
+            "all": {"n": len(drives), "mean": float(drives["return"].mean())},
+            "fresh": {"n": len(fresh), "mean": float(fresh["return"].mean()), "ends": ends},
+        })  # fmt: skip
+    return shown
 
 
 def _of_the_grid(kept: Sequence[Run]) -> tuple[dict[str, list[Run]], list[Run]]:

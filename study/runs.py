@@ -13,6 +13,7 @@ from typing import Any
 import pandas as pd
 from pydantic import Field, ValidationError
 
+from study import grid
 from study.grid import Cell
 from wm import artifacts
 from wm.errors import UserError
@@ -101,3 +102,13 @@ def load_all() -> list[Run]:
     """Every run that is kept, by name."""
     names = sorted(path.parent.name for path in RUNS.glob("*/run.json"))
     return [run for name in names if (run := load(name)) is not None]
+
+
+def best() -> Run:
+    """Of the pair's runs that are kept, the one with the highest mean return. UserError if there
+    is none."""
+    pair = [grid.THEIRS, grid.OURS]
+    whole = [run for run in load_all() if run.variant in pair and run.error is None]
+    if not whole:
+        raise UserError(f"{RUNS}: no run yet; run make study")
+    return max(whole, key=lambda run: run.metrics["evaluate"]["mean"])

@@ -42,7 +42,9 @@ def test_every_cell_has_its_own_name_and_the_pair_comes_first_seed_by_seed() -> 
 
 
 @pytest.mark.parametrize("scale", SCALES)
-@pytest.mark.parametrize("variant", grid.VARIANTS, ids=lambda variant: variant.name)
+@pytest.mark.parametrize(
+    "variant", [*grid.VARIANTS, *grid.LONG.values()], ids=lambda variant: variant.name
+)
 def test_a_cell_changes_keys_that_params_yaml_has(variant: grid.Variant, scale: str) -> None:
     document = yaml.safe_load((Path(__file__).parent.parent / "params.yaml").read_text())
     for change in grid.Cell(variant, 0).changes(scale):
@@ -63,6 +65,17 @@ def test_a_run_comes_back_as_it_was_kept_and_a_damaged_one_is_named() -> None:
     (kept.directory / "run.json").write_text(json.dumps({"cell": "vae-3"}))
     with pytest.raises(UserError, match=r"results/runs/vae-3/run\.json"):
         runs.load("vae-3")
+
+
+def test_the_best_run_is_a_whole_one_of_the_pair() -> None:
+    with pytest.raises(UserError, match="no run yet"):
+        runs.best()
+    run("vae", 0, [900.0, 902.0])
+    run("vaegan", 3, [903.0, 905.0])
+    run("networks", 1, [999.0, 999.0])
+    run("vaegan-1024", 3, [990.0, 990.0])
+    run("vae", 1, [950.0, 950.0], error="died", metrics={})
+    assert runs.best().cell == "vaegan-3"
 
 
 def test_a_cost_is_taken_from_the_run_that_paid_it() -> None:
