@@ -18,6 +18,8 @@ from pathlib import Path
 import pytest
 from distributed import Client
 
+import stages  # noqa: F401  fixes the kernels in the environment, which workers have to share
+
 KEY, SECRET = "loopback-key", "loopback-secret"
 
 

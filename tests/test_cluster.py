@@ -128,6 +128,19 @@ def test_a_worker_outside_a_checkout_is_named(dask: Dask, tmp_path: Path) -> Non
         list(workers.map(square, [1]))
 
 
+def test_a_worker_with_other_kernels_is_refused(
+    dask: Dask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as elsewhere:
+        elsewhere.setenv("ONEDNN_MAX_CPU_ISA", "DEFAULT")
+        dask.add_worker()
+    with (
+        Cluster(dask.address, build) as workers,
+        pytest.raises(UserError, match="its environment is without ONEDNN_MAX_CPU_ISA="),
+    ):
+        list(workers.map(square, [1]))
+
+
 def test_a_worker_of_several_threads_or_of_other_code_is_refused(
     dask: Dask, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

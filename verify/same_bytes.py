@@ -41,8 +41,12 @@ CIRCUMSTANCES = [
     Circumstance("TZ=Asia/Kathmandu", {"TZ": "Asia/Kathmandu"}),
     Circumstance("OMP_NUM_THREADS=1", {"OMP_NUM_THREADS": "1"}),
     Circumstance(
-        "another BLAS kernel, three threads",
-        {"OPENBLAS_CORETYPE": "Nehalem", "OPENBLAS_NUM_THREADS": "3"},
+        "other kernels of BLAS, with three threads, and of oneDNN",
+        {
+            "OPENBLAS_CORETYPE": "Nehalem",
+            "OPENBLAS_NUM_THREADS": "3",
+            "ONEDNN_MAX_CPU_ISA": "AVX2",
+        },  # fmt: skip
     ),
     Circumstance("another TMPDIR", {"TMPDIR": "elsewhere"}),
 ]

@@ -41,6 +41,8 @@ POLL = 5.0
 KEPT = 4
 """Clients whose contexts a worker keeps: so many may share it without building any twice."""
 LIBRARIES = ("torch", "numpy", "gymnasium", "Box2D")
+KERNELS = ("ONEDNN_MAX_CPU_ISA", "OPENBLAS_CORETYPE", "OPENBLAS_NUM_THREADS")
+"""What the stages fix of their environment, and a worker has to be started with: last digits."""
 
 
 def _digest() -> str:
@@ -56,6 +58,10 @@ def _digest() -> str:
 CODE = _digest()
 
 
+def _kernels() -> dict[str, str | None]:
+    return {name: os.environ.get(name) for name in KERNELS}
+
+
 @dataclass(frozen=True)
 class _Client:
     """What a worker has to know of a client, with every task."""
@@ -64,6 +70,7 @@ class _Client:
     """Of one executor of one process: models that were trained anew are loaded anew."""
     folder: str
     code: str
+    kernels: dict[str, str | None]
 
 
 class Cluster(Generic[Context]):
@@ -89,7 +96,7 @@ class Cluster(Generic[Context]):
                 f"params.yaml: scheduler: no Dask scheduler answers at {address} ({reason}); "
                 "start one, or set executor to process"
             ) from None
-        self._name = _Client(uuid.uuid4().hex, os.getcwd(), CODE)
+        self._name = _Client(uuid.uuid4().hex, os.getcwd(), CODE, _kernels())
         self._build = build
 
     def __enter__(self) -> Cluster[Context]:
@@ -181,6 +188,9 @@ def perform(task: bytes) -> Any:
         client, work = pickle.loads(task)
         if client.code != CODE:
             raise _refusal("has other code, or other versions of libraries, than this checkout")
+        if client.kernels != _kernels():
+            settings = " ".join(f"{name}={value or ''}" for name, value in client.kernels.items())
+            raise _refusal(f"its environment is without {settings}")
         if get_worker().state.nthreads != 1:
             raise _refusal("has several threads, and networks and environments of one")
         try:
