@@ -28,6 +28,11 @@ TARGETS = {
 }
 
 ASCII = {"LC_ALL": "POSIX", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+KERNELS = {
+    "OPENBLAS_CORETYPE": "Nehalem",
+    "OPENBLAS_NUM_THREADS": "3",
+    "ONEDNN_MAX_CPU_ISA": "AVX2",
+}
 
 CIRCUMSTANCES = [
     Circumstance("dvc repro --force"),
@@ -42,11 +47,7 @@ CIRCUMSTANCES = [
     Circumstance("OMP_NUM_THREADS=1", {"OMP_NUM_THREADS": "1"}),
     Circumstance(
         "other kernels of BLAS, with three threads, and of oneDNN",
-        {
-            "OPENBLAS_CORETYPE": "Nehalem",
-            "OPENBLAS_NUM_THREADS": "3",
-            "ONEDNN_MAX_CPU_ISA": "AVX2",
-        },  # fmt: skip
+        KERNELS,
     ),
     Circumstance("another TMPDIR", {"TMPDIR": "elsewhere"}),
 ]
