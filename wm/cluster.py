@@ -41,7 +41,7 @@ POLL = 5.0
 KEPT = 4
 """Clients whose contexts a worker keeps: so many may share it without building any twice."""
 LIBRARIES = ("torch", "numpy", "gymnasium", "Box2D")
-KERNELS = ("ONEDNN_MAX_CPU_ISA", "OPENBLAS_CORETYPE", "OPENBLAS_NUM_THREADS")
+KERNELS = ("OPENBLAS_CORETYPE", "OPENBLAS_NUM_THREADS")
 """What the stages fix of their environment, and a worker has to be started with: last digits."""
 
 
