@@ -8,12 +8,19 @@ import time
 from pathlib import Path
 
 import psutil
+import pytest
 import yaml
 
 from tests.conftest import Command, executed
 from tests.servers import Dask
 from verify.workspace import edit, environment, hashes
 from wm.params import STAGES
+
+RECORDED = Path(__file__).parent / "recorded_smoke.json"
+"""Metrics of a smoke run on one machine, and on which."""
+TOLERANCE = 0.03
+"""Between processors, of errors, PSNR, SSIM and likelihoods at the smoke scale, as a share. bf16
+and fp32 differ by up to 0.012."""
 
 
 def put_back(repository: Path, shell: Command) -> None:
@@ -46,6 +53,14 @@ def test_both_vision_models_have_the_same_keys(repository: Path) -> None:
     ]
     assert of[0] == of[1]
     assert {"mse", "psnr", "ssim", "road_iou", "sharpness"} <= of[0]
+
+
+def test_the_numbers_are_near_those_of_another_machine(repository: Path) -> None:
+    for stage, expected in json.loads(RECORDED.read_text())["metrics"].items():
+        found = json.loads((repository / f"metrics/{stage}.json").read_text())
+        # the physics are the same to the bit; how a mean is summed is not
+        tolerance = 1e-9 if stage == "collect" else TOLERANCE
+        assert {key: found[key] for key in expected} == pytest.approx(expected, rel=tolerance)
 
 
 def test_a_second_run_executes_nothing(repository: Path, shell: Command) -> None:
