@@ -25,7 +25,7 @@ class Evaluate(params.Params):
     max_steps: int = Field(ge=1, le=1000)
     shard_episodes: int = Field(ge=1)
     """Episodes that a worker drives in lockstep; part of the result's last bits."""
-    temperature: float = Field(gt=0)
+    temperature: float = Field(ge=0.01)
     """Of the film's dream; 1 is the memory's own."""
 
 
@@ -36,7 +36,7 @@ def run() -> None:
     vision = eyes.load(seen, device)
     remembered = memory.load(MEMORY, vision.latent_size, device.device)
     config, vector = controller.load(CONTROLLER, vision.latent_size, remembered.hidden_size)
-    key = shared.model_dump(include={"seed", "precision", "device"}) | evaluate.model_dump()
+    key = shared.model_dump(include={"seed"}) | device.names() | evaluate.model_dump()
     size = evaluate.shard_episodes
     shards = [range(evaluate.episodes)[i : i + size] for i in range(0, evaluate.episodes, size)]
     with (
@@ -62,7 +62,8 @@ def run() -> None:
                 progress.advance(len(outcomes), mean=float(np.mean([r["return"] for r in rows])))
         meter.count("steps", sum(row["steps"] for row in rows))
         median = sorted(rows, key=lambda row: row["return"])[(len(rows) - 1) // 2]["episode"]
-        film = episodes.EpisodeFile(checkpoint.directory / episodes.file_name(median)).read()
+        path = checkpoint.directory / episodes.file_name(median)
+        film = episodes.EpisodeFile(path, f"delete {path.parent} and run evaluate again").read()
         real, dreamed = dream.beside(film, vision, remembered, config, vector, evaluate.temperature)
         figures.video("videos/evaluate.mp4", real, dreamed)
         figures.gif("plots/evaluate.gif", real, dreamed)

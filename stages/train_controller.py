@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from pydantic import Field
 
-from wm import artifacts, controller, evolution, memory, params, vision
+from wm import artifacts, compute, controller, evolution, memory, params, vision
 from wm.controller import ControllerConfig
 from wm.evolution import Phase
 from wm.executor import hire
@@ -48,7 +48,11 @@ def run() -> None:
               Phase(train.generations, train.sigma, np.ones_like(on_z))]  # fmt: skip
     if on_z.all():
         phases = [Phase(train.z_generations + train.generations, train.z_sigma, on_z)]
-    key = shared.model_dump(include={"seed", "precision", "device"}) | train.model_dump()
+    key = (
+        shared.model_dump(include={"seed"})
+        | compute.prepare(shared, threads=1).names()
+        | train.model_dump()
+    )
     with (
         Checkpoint("train_controller", key, where.directories) as checkpoint,
         measure("train_controller", checkpoint) as meter,

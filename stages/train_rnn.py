@@ -10,7 +10,7 @@ from pydantic import Field
 
 from wm import artifacts, compute, episodes, figures, latents, memory, params, seeding, training
 from wm import vision as eyes
-from wm.latents import LatentDataset, training_batch
+from wm.latents import LatentDataset, training_batch, validation_batches
 from wm.mdnrnn import MDNRNN, Batch, MdnRnnConfig, MdnRnnLearner
 from wm.perf import measure
 from wm.scratch import Checkpoint
@@ -41,30 +41,30 @@ def run() -> None:
         Checkpoint("train_rnn", key | train.model_dump(), [EPISODES, LATENTS, seen]) as checkpoint,
         measure("train_rnn", checkpoint) as meter,
     ):
-        sides = episodes.split(episodes.ids_in(LATENTS))
+        sides = episodes.split(latents.ids_in(LATENTS, EPISODES))
         known, apart = ([latents.read(LATENTS, id_) for id_ in ids] for ids in sides)
+        files = [episodes.EpisodeFile(EPISODES / episodes.file_name(id_)) for id_ in sides[1]]
+        vision = eyes.load(seen, device)
+        memory.check_encoded(vision, files, [*apart, *known])
         dataset, held_out = (LatentDataset(side, train.sequence_length) for side in (known, apart))
         config = MdnRnnConfig(hidden_size=train.hidden_size, mixtures=train.mixtures)
         torch.manual_seed(seeding.integer(shared.seed, "train_rnn weights"))
-        model = MDNRNN(known[0].mu.shape[1], config).to(device.device)
+        model = MDNRNN(vision.latent_size, config).to(device.device)
         learner = MdnRnnLearner(model, train.learning_rate, train.clip, device.autocast())
 
         def batch(step: int) -> Batch:
             return training_batch(dataset, train.batch_size, shared.seed, step, device.device)
 
         def validate() -> dict[str, float]:
-            size = train.batch_size * train.validation_batches
-            chosen = np.linspace(0, len(held_out) - 1, size).round().astype(np.int64)
-            parts = np.split(chosen, train.validation_batches)
-            return learner.validate(held_out.windows(part, device.device) for part in parts)
+            sizes = train.validation_batches, train.batch_size
+            return learner.validate(validation_batches(held_out, *sizes, device.device))
 
         rows = training.train(
             learner, batch, validate, steps=train.steps, validate_every=train.validate_every,
             seed=shared.seed, checkpoint=checkpoint, title="train_rnn",
         )  # fmt: skip
         meter.count("frames", train.steps * train.batch_size * train.sequence_length)
-        files = [episodes.EpisodeFile(EPISODES / episodes.file_name(id_)) for id_ in sides[1]]
-        metrics, real, dreamed = memory.open_loop(model, eyes.load(seen, device), files, apart)
+        metrics, real, dreamed = memory.open_loop(model, vision, files, apart)
         metrics = memory.likelihood(model, known, apart) | metrics
         with artifacts.publish(MODEL) as directory:
             memory.save(directory, model, config)

@@ -58,7 +58,7 @@ def main() -> None:
             table.write()
         if arguments.command == "report":
             report.write()
-    except UserError as error:
+    except (UserError, OSError) as error:
         sys.exit(f"error: {error}")
     except KeyboardInterrupt:
         _say("stopped; DVC's queue, if at work, goes on (`dvc queue stop --kill` ends it); "

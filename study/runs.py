@@ -70,18 +70,21 @@ class Run(Params):
                 "commit": self.commit, "error": self.error, **flat}  # fmt: skip
 
     def curve(self, stage: str) -> pd.DataFrame:
-        """What the run left in plots/ of one of CURVES. UserError when it is missing."""
+        """What the run left in plots/ of one of CURVES. UserError when it is missing or damaged."""
         path = self.directory / f"{stage}.csv"
         if not path.exists():
             raise UserError(f"{path}: not found; take it from git again")
-        return pd.read_csv(path)
+        try:
+            return pd.read_csv(path)
+        except ValueError as error:
+            raise UserError(f"{path}: {error}; take it from git again") from None
 
 
 def save(run: Run, curves: dict[str, str]) -> None:
     """Writes a run and its curves (stage -> text of the CSV)."""
     with artifacts.publish(run.directory) as directory:
         for stage, text in curves.items():
-            (directory / f"{stage}.csv").write_text(text)
+            artifacts.write_bytes(directory / f"{stage}.csv", text.encode())
         artifacts.write_json(directory / "run.json", run.model_dump())
 
 

@@ -98,10 +98,17 @@ def test_a_failed_write_leaves_the_old_file(
     assert [path.name for path in tmp_path.iterdir()] == ["metrics.json"]
 
 
-def test_json_has_no_nan(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="Out of range"):
-        artifacts.write_json(tmp_path / "x.json", {"a": float("nan")})
+@pytest.mark.parametrize("number", [float("nan"), float("inf")])
+def test_json_has_no_number_that_is_not_finite(tmp_path: Path, number: float) -> None:
+    with pytest.raises(UserError, match=r"x\.json: 'a\.1\.b' is not a finite number"):
+        artifacts.write_json(tmp_path / "x.json", {"c": 1.0, "a": [2, {"b": number}]})
     assert not (tmp_path / "x.json").exists()
+
+
+def test_arrays_that_are_not_finite_are_refused(tmp_path: Path) -> None:
+    artifacts.save_tensors(tmp_path / "x", {"n": np.arange(3), "w": np.array([1.0, np.inf])})
+    with pytest.raises(UserError, match="x: 'w' holds NaN or infinity"):
+        artifacts.load_tensors(tmp_path / "x")
 
 
 def test_csv_keeps_the_columns_in_order(tmp_path: Path) -> None:
@@ -123,8 +130,9 @@ def test_publish_replaces_whole_or_not_at_all(tmp_path: Path) -> None:
     assert [path.name for path in out.parent.iterdir()] == ["vae"]
 
 
+@pytest.mark.parametrize("error", [OSError(5, "Input/output error"), KeyboardInterrupt()])
 def test_publish_puts_the_old_folder_back_if_the_new_one_cannot_take_its_place(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: BaseException
 ) -> None:
     out, replace = tmp_path / "models", os.replace
     with artifacts.publish(out) as directory:
@@ -132,11 +140,11 @@ def test_publish_puts_the_old_folder_back_if_the_new_one_cannot_take_its_place(
 
     def refuse(source: Path, target: Path) -> None:
         if source.suffix == ".tmp":
-            raise OSError(5, "Input/output error")
+            raise error
         replace(source, target)
 
     monkeypatch.setattr(os, "replace", refuse)
-    with pytest.raises(OSError, match="Input/output"), artifacts.publish(out):
+    with pytest.raises(type(error)), artifacts.publish(out):
         pass
     assert [path.name for path in out.iterdir()] == ["old"]
     assert [path.name for path in tmp_path.iterdir()] == ["models"]

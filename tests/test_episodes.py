@@ -1,12 +1,16 @@
+import json
+import tracemalloc
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+import zstandard
 from hypothesis import given
 from hypothesis import strategies as st
+from safetensors.numpy import load
 
-from wm import episodes
+from wm import artifacts, car_racing, episodes
 from wm.errors import UserError
 
 
@@ -87,6 +91,73 @@ def test_any_bytes_are_refused(content: bytes, tmp_path_factory: Any) -> None:
     path = tmp_path_factory.getbasetemp() / episodes.file_name(3)
     for raw in (content, len(content).to_bytes(8, "little") + content):
         same_or_refused(path, raw, make())
+
+
+def sealed(path: Path, **changes: np.ndarray) -> None:
+    """An episode's file with other arrays in it and the digest that belongs to them, as somebody
+    could make it."""
+    write(path.parent, make(int(path.stem[8:])))
+    raw = path.read_bytes()
+    length = int.from_bytes(raw[:8], "little")
+    facts = json.loads(json.loads(raw[8 : 8 + length])["__metadata__"]["episode"])
+    del facts["sha256"]
+    arrays = load(raw) | changes
+    apart = {name: array for name, array in arrays.items() if name != "frames"}
+    digest = artifacts.digest(apart, json.dumps(facts, sort_keys=True))
+    text = json.dumps(facts | {"sha256": digest}, sort_keys=True)
+    artifacts.write_tensors(path, arrays, ("episode", text))
+
+
+HOSTILE = {
+    "offsets that are huge": {"offsets": np.array([0, 2**62, 2**62, 2**62, 2**62, 2**62, 2**62])},
+    "offsets that go back": {"offsets": np.array([0, 900, 800, 700, 600, 500, 400])},
+    "no offsets": {"offsets": np.zeros(0, np.int64)},
+    "a scalar": {"offsets": np.array(3)},
+    "fewer actions": {"actions": np.zeros((4, 3), np.float32)},
+    "narrow actions": {"actions": np.zeros((5, 2), np.float32)},
+    "another version's telemetry": {"telemetry": np.zeros((6, 5), np.float32)},
+    "rewards that are not finite": {"rewards": np.full(5, np.nan)},
+}
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_a_sealed_file_that_is_no_episode_is_refused(tmp_path: Path, name: str) -> None:
+    path = tmp_path / episodes.file_name(3)
+    sealed(path)
+    episodes.EpisodeFile(path).read()
+    sealed(path, **HOSTILE[name])
+    with pytest.raises(UserError, match=r"episode_000003\.safetensors: damaged"):
+        episodes.EpisodeFile(path)
+
+
+def test_a_block_that_claims_another_size_is_refused_before_memory_is_taken(tmp_path: Path) -> None:
+    bomb = zstandard.compress(bytes(300 * 2**20))
+    path = tmp_path / episodes.file_name(3)
+    ends = np.array([0, *[len(bomb)] * 6])
+    sealed(path, frames=np.frombuffer(bomb, np.uint8), offsets=ends)
+    file = episodes.EpisodeFile(path)
+    tracemalloc.start()
+    with pytest.raises(UserError, match=r"damaged .*no frame"):
+        file.frames([0])
+    assert tracemalloc.get_traced_memory()[1] < 2**20
+    tracemalloc.stop()
+
+
+NUMBERS = st.integers(-(2**63), 2**63 - 1) | st.integers(-3, 3000)
+
+
+@pytest.mark.at_large
+@given(values=st.lists(NUMBERS, max_size=9))
+def test_any_sealed_offsets_are_refused_or_mean_the_same(
+    values: list[int], tmp_path_factory: Any
+) -> None:
+    path = tmp_path_factory.getbasetemp() / episodes.file_name(4)
+    sealed(path, offsets=np.array(values, np.int64))
+    same_or_refused(path, path.read_bytes(), make(4))
+
+
+def test_telemetry_is_as_wide_as_what_is_measured() -> None:
+    assert len(car_racing.TELEMETRY) == episodes.TELEMETRY_SIZE
 
 
 def same_or_refused(path: Path, raw: bytes, episode: episodes.Episode) -> None:

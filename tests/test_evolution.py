@@ -143,3 +143,22 @@ def test_a_fitness_that_is_not_finite_is_a_user_error() -> None:
                 title="test",
             )
         assert checkpoint.load() is None
+
+
+def test_a_population_whose_cars_all_crash_alike_tells_nothing_and_does_no_harm() -> None:
+    with Checkpoint("evolution", {"name": "flat"}, []) as checkpoint:
+        mean, rows = evolve(
+            lambda generation, solutions: np.full(len(solutions), -100.0),
+            lambda mean: -100.0,
+            start=np.zeros(4),
+            phases=[Phase(200, 0.1, np.full(4, True))],
+            population=8,
+            validate_every=10,
+            weight_decay=0.0,
+            seed=0,
+            checkpoint=checkpoint,
+            title="test",
+        )
+    assert len(rows) == 200
+    assert np.isfinite(mean).all()
+    assert all(0 < row["sigma"] < 10 for row in rows)

@@ -92,6 +92,17 @@ def test_weights_of_another_latent_size_are_named(
     assert "shape" in line
 
 
+def test_latents_of_another_model_or_of_other_episodes_are_named(
+    repository: Path, shell: Command, tmp_path: Path
+) -> None:
+    folder = shutil.copytree(repository, tmp_path / "other", ignore=shutil.ignore_patterns(".git"))
+    edit(folder, "vision: vae ", "vision: vaegan ")
+    assert "data/latents: not what the vision model makes of" in fails(shell, folder, "train_rnn")
+    edit(folder, "vision: vaegan ", "vision: vae ")
+    min((folder / "data/latents").iterdir()).unlink()
+    assert "data/latents: not of the episodes in data/episodes" in fails(shell, folder, "train_rnn")
+
+
 @pytest.mark.parametrize(
     ("file", "stage"),
     [

@@ -1,9 +1,12 @@
+import resource
+
 import imageio_ffmpeg
 import numpy as np
 import pytest
 from PIL import Image
 
 from wm import figures
+from wm.errors import UserError
 
 
 def film(length, seed=0):
@@ -144,3 +147,14 @@ def test_gif_of_a_whole_episode_is_small(tmp_path):
     frames = read_gif(tmp_path / "film.gif")
     assert len(frames) == -(-1001 // 9)  # every 9th is the first rule that gives at most 120
     assert (tmp_path / "film.gif").stat().st_size < 2_000_000
+
+
+def test_a_video_that_ffmpeg_cannot_finish_is_one_line_and_no_file(tmp_path):
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (2000, limits[1]))  # as a full disk would
+    try:
+        with pytest.raises(UserError, match=r"film\.mp4: ffmpeg could not write it"):
+            figures.video(tmp_path / "film.mp4", film(60), film(60))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert not list(tmp_path.iterdir())

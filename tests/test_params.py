@@ -63,6 +63,8 @@ def test_exponent_without_a_dot_is_a_number(tmp_path: Path) -> None:
         ),
         (GLOBALS.replace("vae", "gan"), "vision: "),
         (GLOBALS.replace("seed: 0", "seed: -1"), "seed: "),
+        (GLOBALS.replace("seed: 0", "seed: 100000000000000000000"), "seed: "),
+        (GLOBALS.replace("threads: 1", "threads: 3000000000"), "threads: "),
         ("a: [", "not valid YAML"),
         ("[1, 2]", "must be a mapping"),
     ],

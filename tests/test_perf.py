@@ -44,3 +44,12 @@ def test_a_failed_stage_leaves_no_record() -> None:
     with pytest.raises(RuntimeError), perf.measure("collect"):
         raise RuntimeError
     assert not perf.PATH.exists()
+
+
+@pytest.mark.parametrize("content", ["<<<<<<< HEAD", "[]", "null", '{"encode": {"seconds": NaN}}'])
+def test_a_damaged_record_costs_no_finished_stage(content: str) -> None:
+    perf.PATH.parent.mkdir()
+    perf.PATH.write_text(content)
+    with perf.measure("collect"):
+        pass
+    assert list(artifacts.read_json(perf.PATH)) == ["collect"]

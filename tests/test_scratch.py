@@ -2,9 +2,11 @@ import hashlib
 import io
 import os
 import pickle
+import re
 import shutil
 import subprocess
 import sys
+import warnings
 from pathlib import Path
 
 import pytest
@@ -126,6 +128,27 @@ def test_a_changed_byte_is_noticed(data: st.DataObject) -> None:
         file.write_bytes(raw)
         with pytest.raises(UserError, match=r"state\.pt: damaged"):
             checkpoint.load()
+
+
+@pytest.mark.at_large
+@given(data=st.data())
+def test_any_bytes_with_a_digest_are_refused_or_hold_a_state(data: st.DataObject) -> None:
+    """As somebody could make them: from nothing, or from a state in torch's new or old form."""
+    with Checkpoint("stage", {}, []) as checkpoint:
+        start = b""
+        if (zipped := data.draw(st.sampled_from([None, True, False]))) is not None:
+            state = {"state": {"weights": torch.arange(3)}, "elapsed": 1.0}
+            torch.save(state, buffer := io.BytesIO(), _use_new_zipfile_serialization=zipped)
+            start = buffer.getvalue()
+        raw = bytearray(start) or bytearray(data.draw(st.binary(max_size=200)))
+        for _ in range(data.draw(st.integers(0, 4)) if raw else 0):
+            raw[data.draw(st.integers(0, len(raw) - 1))] ^= data.draw(st.integers(1, 255))
+        (checkpoint.directory / "state.pt").write_bytes(hashlib.sha256(raw).digest() + raw)
+        try:
+            with warnings.catch_warnings(action="ignore"):  # torch's, of pickles it does not know
+                checkpoint.load()
+        except UserError as error:
+            assert re.fullmatch(r".*state\.pt: damaged; .*", str(error))
 
 
 def test_elapsed_counts_earlier_attempts(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -106,3 +106,41 @@ def test_a_loss_that_is_not_finite_stops_with_its_name() -> None:
     learner.weight.data.fill_(float("inf"))
     with pytest.raises(UserError, match=r"regression: 'loss' is .* at step 0"):
         run(learner)
+
+
+def test_a_held_out_number_that_is_not_finite_stops_with_its_name(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    learner = Regression()
+    monkeypatch.setattr(training, "_sums", lambda state: {})
+    step = learner.step
+
+    def burst(batch: torch.Tensor, noise: torch.Generator) -> dict[str, torch.Tensor]:
+        logs = step(batch, noise)
+        learner.weight.data.fill_(float("nan"))
+        return logs
+
+    learner.step = burst  # type: ignore[method-assign]
+    with pytest.raises(UserError, match="regression: 'held_out_weight_sum' is nan at step 0"):
+        run(learner, steps=1)
+
+
+def test_an_update_that_bursts_is_never_saved(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Though the loss before it was finite; without it the run goes on from the step before."""
+    monkeypatch.setattr(scratch, "SAVE_EVERY", 0.0)
+    expected = run(Regression(), steps=20)
+    learner = Regression()
+    step, steps = learner.step, iter(range(20))
+
+    def burst(batch: torch.Tensor, noise: torch.Generator) -> dict[str, torch.Tensor]:
+        logs = step(batch, noise)
+        if next(steps) == 7:
+            learner.optimizer.state[learner.weight]["exp_avg"].fill_(float("inf"))
+        return logs
+
+    learner.step = burst  # type: ignore[method-assign]
+    with pytest.raises(
+        UserError, match=r"regression: 'optimizer\.state.*exp_avg' is inf at step 7"
+    ):
+        run(learner, steps=20)
+    assert run(Regression(), steps=20) == expected

@@ -12,6 +12,7 @@ import csv
 import hashlib
 import io
 import json
+import math
 import os
 import shutil
 import uuid
@@ -50,8 +51,27 @@ def write_bytes(path: Path | str, content: bytes) -> None:
 
 
 def write_json(path: Path | str, content: Any) -> None:
-    """Writes JSON with one key a line. NaN and infinity have no place in JSON: ValueError."""
+    """Writes JSON with one key a line. NaN and infinity have no place in it: UserError."""
+    if not_finite := first_not_finite(content):
+        raise UserError(f"{path}: '{not_finite}' is not a finite number; nothing changed")
     write_bytes(path, (json.dumps(content, indent=2, allow_nan=False) + "\n").encode())
+
+
+def first_not_finite(content: Any) -> str | None:
+    """Where a number that is NaN or infinite stands in nested mappings and sequences, as
+    "key.key"; None if there is none."""
+    if isinstance(content, Mapping):
+        items = list(content.items())
+    elif isinstance(content, list | tuple):
+        items = list(enumerate(content))
+    else:
+        return None
+    for key, value in items:
+        if isinstance(value, float) and not math.isfinite(value):
+            return str(key)
+        if (inner := first_not_finite(value)) is not None:
+            return f"{key}.{inner}"
+    return None
 
 
 def read_json(path: Path | str) -> Any:
@@ -101,7 +121,8 @@ def write_tensors(
 
 
 def load_tensors(path: Path | str) -> dict[str, np.ndarray]:
-    """Reads a file of save_tensors; UserError when it is missing, cut short or damaged."""
+    """Reads a file of save_tensors; UserError when it is missing, cut short or damaged, or holds a
+    number that is not finite."""
     try:
         content = Path(path).read_bytes()
         tensors = load_safetensors(content)
@@ -118,6 +139,9 @@ def load_tensors(path: Path | str) -> dict[str, np.ndarray]:
             f"{path}: damaged (its content is not what was written); delete it and run its stage "
             "again"
         )
+    for name, array in tensors.items():
+        if not np.isfinite(array).all():
+            raise UserError(f"{path}: '{name}' holds NaN or infinity; run its stage again")
     return tensors
 
 
@@ -152,7 +176,7 @@ def publish(directory: Path | str) -> Iterator[Path]:
             os.replace(directory, old)
         try:
             os.replace(temporary, directory)
-        except OSError:
+        except BaseException:  # Ctrl-C too
             if old.exists():
                 os.replace(old, directory)
             raise

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import hashlib
 import importlib
-import importlib.metadata
 import logging
 import os
 import pickle
@@ -27,6 +26,7 @@ from typing import Any, Generic, TypeVar
 from distributed import Client, Future, KilledWorker, get_worker
 
 from wm.errors import UserError
+from wm.scratch import versions
 
 Context = TypeVar("Context")
 Item = TypeVar("Item")
@@ -40,7 +40,6 @@ POLL = 5.0
 """Seconds between looks at whether there are workers."""
 KEPT = 4
 """Clients whose contexts a worker keeps: so many may share it without building any twice."""
-LIBRARIES = ("torch", "numpy", "gymnasium", "Box2D")
 KERNELS = ("OPENBLAS_CORETYPE", "OPENBLAS_NUM_THREADS")
 """What the stages fix of their environment, and a worker has to be started with: last digits."""
 
@@ -50,8 +49,7 @@ def _digest() -> str:
     digest = hashlib.sha256()
     for path in sorted(Path(__file__).parent.glob("*.py")):
         digest.update(path.read_bytes())
-    for name in LIBRARIES:
-        digest.update(importlib.metadata.version(name).encode())
+    digest.update(versions().encode())
     return digest.hexdigest()
 
 

@@ -22,6 +22,7 @@ from wm.errors import UserError
 
 FRAME_SHAPE = (64, 64, 3)
 FRAME_BYTES = 64 * 64 * 3
+TELEMETRY_SIZE = 6
 _LEVEL = 3
 _TYPES: dict[str, str] = {"offsets": "<i8", "actions": "<f4", "rewards": "<f8", "telemetry": "<f4"}
 
@@ -53,7 +54,7 @@ class Episode:
         assert self.frames.dtype == np.uint8
         assert self.actions.shape == (steps, 3)
         assert self.rewards.shape == (steps,)
-        assert len(self.telemetry) == steps + 1
+        assert self.telemetry.shape == (steps + 1, TELEMETRY_SIZE)
 
 
 def file_name(episode_id: int) -> str:
@@ -113,12 +114,13 @@ class EpisodeFile:
     opening, or for a frame when that frame is read.
     """
 
-    def __init__(self, path: Path | str) -> None:
-        self.path = Path(path)
+    def __init__(self, path: Path | str, remedy: str = "delete it and run collect again") -> None:
+        """`remedy` is what an error tells to do."""
+        self.path, self._remedy = Path(path), remedy
         try:
             self._open()
         except FileNotFoundError:
-            raise UserError(f"{self.path}: not found; run the collect stage") from None
+            raise UserError(f"{self.path}: not found; {self._remedy}") from None
         except OSError as error:
             raise UserError(f"{self.path}: cannot be read ({error.strerror})") from None
         # whatever bytes may do to a parser that expects its own
@@ -158,7 +160,22 @@ class EpisodeFile:
         if digest != artifacts.digest(tensors, _text(facts)):
             raise ValueError("its content is not what was written")
         self.offsets = tensors["offsets"]
-        self._frames_at = self._places["frames"][0]
+        self._frames_at, frames_end, _ = self._places["frames"]
+        steps = len(self.offsets) - 2
+        shapes = {
+            "offsets": (steps + 2,),
+            "actions": (steps, 3),
+            "rewards": (steps,),
+            "telemetry": (steps + 1, TELEMETRY_SIZE),
+        }
+        for name, array in tensors.items():
+            if array.shape != shapes[name]:
+                raise ValueError(f"{name} of shape {array.shape}, not {shapes[name]}")
+            if not np.isfinite(array).all():
+                raise ValueError(f"{name} holds NaN or infinity")
+        ends = (self.offsets[0], self.offsets[-1])
+        if ends != (0, frames_end - self._frames_at) or (np.diff(self.offsets) < 0).any():
+            raise ValueError("offsets that are not those of its frames")
 
     @property
     def actions(self) -> np.ndarray:
@@ -188,7 +205,11 @@ class EpisodeFile:
                 for row, frame in enumerate(index):
                     first, last = int(self.offsets[frame]), int(self.offsets[frame + 1])
                     file.seek(self._frames_at + first)
-                    raw = decompressor.decompress(file.read(last - first), FRAME_BYTES)
+                    block = file.read(last - first)
+                    # what a block says of its size is what would be allocated for it
+                    if zstandard.frame_content_size(block) != FRAME_BYTES:
+                        raise ValueError("a block that is no frame")
+                    raw = decompressor.decompress(block)
                     out[row] = np.frombuffer(raw, np.uint8).reshape(FRAME_SHAPE)
         except (OSError, zstandard.ZstdError, ValueError) as error:
             raise self._damaged(str(error)) from None
@@ -215,9 +236,7 @@ class EpisodeFile:
         return values.reshape(shape)
 
     def _damaged(self, reason: str) -> UserError:
-        return UserError(
-            f"{self.path}: damaged or cut short ({reason}); delete it and rerun collect"
-        )
+        return UserError(f"{self.path}: damaged or cut short ({reason}); {self._remedy}")
 
 
 class FrameSet:

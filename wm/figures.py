@@ -16,6 +16,7 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from wm import artifacts
+from wm.errors import UserError
 
 NAMES = {0: "best", 50: "median", 100: "worst"}  # of ranks, in percent
 BACKGROUND, INK = (24, 24, 24), (230, 230, 230)
@@ -74,7 +75,8 @@ def video(
     """Writes an H.264 MP4 of two films side by side, uint8 (T, 64, 64, 3) each, four times larger.
 
     It lasts as long as the longer one; the other side is blank after its end. One thread and no
-    versions in the file: its bytes depend on neither the number of cores nor the time.
+    versions in the file: its bytes depend on neither the number of cores nor the time. Raises
+    UserError when ffmpeg does not write all of it.
     """
     with tempfile.TemporaryDirectory() as directory:
         file = Path(directory, "video.mp4")  # MP4 is written with seeks: not to memory
@@ -89,11 +91,19 @@ def video(
             macro_block_size=2,  # yuv420p takes even sizes; the default of 16 would rescale
             output_params=[*options, "-movflags", "+faststart"],
         )
-        writer.send(None)  # starts the generator, and ffmpeg
-        writer.send(first.tobytes())
-        for frame in frames:
-            writer.send(frame.tobytes())
-        writer.close()
+        count = 1
+        try:
+            writer.send(None)  # starts the generator, and ffmpeg
+            writer.send(first.tobytes())
+            for frame in frames:
+                writer.send(frame.tobytes())
+                count += 1
+            writer.close()  # does not say whether ffmpeg ended well
+            written = imageio_ffmpeg.count_frames_and_secs(str(file))[0]
+        except (OSError, RuntimeError):
+            written = 0
+        if written != count:
+            raise UserError(f"{path}: ffmpeg could not write it; is there room in {directory}?")
         artifacts.write_bytes(path, file.read_bytes())
 
 

@@ -7,14 +7,14 @@ is held in memory.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
 
-from wm import artifacts, seeding
+from wm import artifacts, episodes, seeding
 from wm.episodes import file_name
 from wm.errors import UserError
 from wm.mdnrnn import ACTION_SIZE, Batch
@@ -29,6 +29,14 @@ class LatentEpisode:
     actions: np.ndarray
     rewards: np.ndarray
     terminated: bool
+
+
+def ids_in(directory: Path | str, source: Path | str) -> list[int]:
+    """The ids of the encoded episodes; UserError unless they are those of the folder `source`."""
+    ids = episodes.ids_in(directory)
+    if ids != episodes.ids_in(source):
+        raise UserError(f"{directory}: not of the episodes in {source}; run encode again")
+    return ids
 
 
 def write(directory: Path | str, episode_id: int, latents: LatentEpisode) -> None:
@@ -56,7 +64,8 @@ def read(directory: Path | str, episode_id: int) -> LatentEpisode:
         "rewards": (frames - 1,),
         "terminated": (1,),
     }
-    if shapes != expected:
+    floats = {array.dtype for name, array in tensors.items() if name != "terminated"}
+    if shapes != expected or frames < 1 or floats != {np.dtype(np.float32)}:
         raise UserError(f"{path}: holds {shapes}, not an episode's latents; run encode again")
     terminated = bool(tensors.pop("terminated")[0])
     return LatentEpisode(**tensors, terminated=terminated)
@@ -118,3 +127,11 @@ def training_batch(
     """The batch of a training step: a pure function of (seed, step)."""
     generator = seeding.generator(seed, "batch", step)
     return dataset.windows(generator.integers(len(dataset), size=size), device)
+
+
+def validation_batches(
+    dataset: LatentDataset, count: int, size: int, device: torch.device
+) -> Iterator[Batch]:
+    """`count` batches of windows, evenly spaced over the set; the same ones every time."""
+    chosen = np.linspace(0, len(dataset) - 1, count * size).round().astype(np.int64)
+    return (dataset.windows(part, device) for part in np.split(chosen, count))

@@ -19,6 +19,9 @@ from wm.vision import Vision
 
 CONTEXT = 60
 """Real steps before a dream is measured: beyond the zoom-in of the first 50."""
+SAME = 0.1
+"""Mean distance of latents, which have a spread of about 1, that another size of batch, or another
+machine's arithmetic, may make of one model's; two models' are apart by about 1."""
 DREAM_EVERY = 100
 """Steps between the starts of measured dreams in an episode."""
 
@@ -83,6 +86,20 @@ def likelihood(
         ),
         **memory_metrics.reward_correlation(np.concatenate(predicted), np.concatenate(actual)),
     }
+
+
+def check_encoded(
+    vision: Vision, files: Sequence[EpisodeFile], latents: Sequence[LatentEpisode]
+) -> None:
+    """UserError unless these are latents of the model's size and, as far as the last frame of each
+    of the files tells (of the first latents, in their order), what the model makes of them."""
+    if {episode.mu.shape[1] for episode in latents} == {vision.latent_size}:
+        frames = np.concatenate([file.frames([len(file) - 1]) for file in files])
+        mu = vision.encode(frames)[0].cpu().numpy()
+        stored = np.stack([episode.mu[-1] for episode in latents[: len(files)]])
+        if mu.shape == stored.shape and np.abs(mu - stored).mean() < SAME:
+            return
+    raise UserError("data/latents: not what the vision model makes of the episodes; run encode")
 
 
 def open_loop(

@@ -45,12 +45,12 @@ class Run(Params):
     vision: Literal["vae", "vaegan"]
     """The vision model that encode and everything after it uses."""
     scale: Literal["smoke", "laptop", "paper"]
-    seed: int = Field(ge=0)
+    seed: int = Field(ge=0, lt=2**63)
     precision: Literal["auto", "fp32", "bf16"]
     """Networks' arithmetic; `auto` is bf16 where the processor or the GPU has it."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
     """Of networks; `auto` is the GPU where there is one."""
-    threads: int = Field(ge=1)
+    threads: int = Field(ge=1, le=1024)
     """Threads of each training stage; part of the result, as sums depend on their order."""
     workers: int | None = Field(default=None, ge=1)
     """Processes of collect, train_controller and evaluate (null: one a core); never part of the

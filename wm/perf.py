@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from wm import artifacts
+from wm.errors import UserError
 from wm.scratch import Checkpoint
 
 PATH = Path("metrics/perf.json")
@@ -56,6 +57,17 @@ def _merge(stage: str, record: dict[str, float]) -> None:
     lock.parent.mkdir(exist_ok=True)
     with open(lock, "w") as held:
         fcntl.flock(held, fcntl.LOCK_EX)
-        everything = artifacts.read_json(PATH) if PATH.exists() else {}
-        everything[stage] = record
+        everything = _known() | {stage: record}
         artifacts.write_json(PATH, {name: everything[name] for name in sorted(everything)})
+
+
+def _known() -> dict[str, dict[str, float]]:
+    """The records of other stages; none where the file is not what we wrote (a merge's marks, say),
+    as what a stage has made is worth more than what others have cost."""
+    try:
+        content = artifacts.read_json(PATH)
+    except UserError:
+        return {}
+    if not isinstance(content, dict) or artifacts.first_not_finite(content):
+        return {}
+    return {name: record for name, record in content.items() if isinstance(record, dict)}

@@ -11,10 +11,10 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import hashlib
+import importlib.metadata
 import io
 import json
 import os
-import pickle
 import shutil
 import signal
 import sys
@@ -35,6 +35,8 @@ DIGEST_SIZE = 32
 """Of SHA-256, in bytes, before the state."""
 DONE = ".done-"
 """Begins the name of a folder that is being removed."""
+LIBRARIES = ("torch", "numpy", "cma", "gymnasium", "Box2D")
+"""That results depend on."""
 
 
 class Checkpoint:
@@ -48,7 +50,7 @@ class Checkpoint:
     def __init__(self, stage: str, key: Mapping[str, Any], deps: Sequence[Path | str]) -> None:
         """`key` is JSON-able; `deps` are files or folders that must exist (UserError)."""
         digest = hashlib.sha256(json.dumps(key, sort_keys=True).encode())
-        digest.update(torch.__version__.encode())
+        digest.update(versions().encode())
         for file in [*_imported(), *map(Path, deps)]:
             digest.update(_content(file))
         # dvc sets DVC_ROOT to the workspace that the user typed in, also for its temporary copies
@@ -119,15 +121,14 @@ class Checkpoint:
             return None
         content = self._file.read_bytes()
         digest, body = content[:DIGEST_SIZE], content[DIGEST_SIZE:]
-        damaged = UserError(f"{self._file}: damaged; delete {self.directory} to start again")
+        damaged = UserError(f"{self._file}: damaged; delete it and run the stage again")
         if hashlib.sha256(body).digest() != digest:
             raise damaged
         try:
             saved = torch.load(io.BytesIO(body), weights_only=True)
             state: dict[str, Any] = saved["state"]
             self._before = float(saved["elapsed"])
-        # a digest that somebody else computed
-        except (RuntimeError, EOFError, LookupError, TypeError, ValueError, pickle.UnpicklingError):
+        except Exception:  # whatever torch's reader makes of bytes whose digest another computed
             raise damaged from None
         return state
 
@@ -153,6 +154,15 @@ def _uninterrupted() -> Iterator[None]:
     yield
     for name, handler in handlers.items():
         signal.signal(name, handler)
+
+
+def versions() -> str:
+    """Of LIBRARIES, as this process has them."""
+    found = []
+    for name in LIBRARIES:
+        with contextlib.suppress(importlib.metadata.PackageNotFoundError):  # under another name
+            found.append(f"{name}={importlib.metadata.version(name)}")
+    return " ".join(found)
 
 
 def _imported() -> list[Path]:

@@ -54,7 +54,8 @@ def train(
     data, every `validate_every` steps and after the last. A row of the curve holds the step, the
     means of the losses since the row before, and validate()'s numbers as `held_out_<name>`.
 
-    Raises UserError when a loss is not finite; the checkpoint then still holds the last good state.
+    Raises UserError when a loss, a held-out number or a weight is not finite; the checkpoint then
+    still holds the last good state.
     """
     start, rows = 0, list[dict[str, float]]()
     sums = dict[str, list[float]]()  # name -> [total, count]: a loss may set in late
@@ -65,12 +66,8 @@ def train(
         for step in range(start, steps):
             noise = torch.Generator().manual_seed(seeding.integer(seed, "noise", step))
             logs = {name: float(value) for name, value in learner.step(batch(step), noise).items()}
+            _demand_finite(logs, title, step)
             for name, value in logs.items():
-                if not math.isfinite(value):
-                    raise UserError(
-                        f"{title}: '{name}' is {value} at step {step}; lower the learning rate "
-                        "or use precision: fp32"
-                    )
                 total, count = sums.get(name, (0.0, 0.0))
                 sums[name] = [total + value, count + 1]
             progress.advance(1, **logs)
@@ -78,9 +75,33 @@ def train(
             if last or (step + 1) % validate_every == 0:
                 means = {name: total / count for name, (total, count) in sums.items()}
                 held_out = {f"held_out_{name}": value for name, value in validate().items()}
+                _demand_finite(held_out, title, step)
                 rows.append({"step": step + 1, **means, **held_out})
                 sums = {}
             if last or checkpoint.due():
-                state = {"learner": learner.state_dict(), "step": step + 1}
-                checkpoint.save({**state, "rows": rows, "sums": sums})
+                state = learner.state_dict()
+                # a step's loss is from before its update
+                _demand_finite(_sums(state), title, step)
+                checkpoint.save({"learner": state, "step": step + 1, "rows": rows, "sums": sums})
     return rows
+
+
+def _demand_finite(numbers: Mapping[str, float], title: str, step: int) -> None:
+    for name, value in numbers.items():
+        if not math.isfinite(value):
+            raise UserError(
+                f"{title}: '{name}' is {value} at step {step}; lower the learning rate or use "
+                "precision: fp32"
+            )
+
+
+def _sums(state: Mapping[Any, Any], prefix: str = "") -> dict[str, float]:
+    """Of the tensors of a state, by name: finite only if every number in them is."""
+    found = dict[str, float]()
+    for key, value in state.items():
+        name = f"{prefix}{key}"
+        if isinstance(value, Mapping):
+            found |= _sums(value, f"{name}.")
+        elif isinstance(value, torch.Tensor) and value.is_floating_point():
+            found[name] = float(value.detach().double().abs().sum())
+    return found
