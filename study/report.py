@@ -181,6 +181,7 @@ def _table_row(run: Run) -> dict[str, Any]:
         "std": "" if std is None else number(std, 1),
         "numbers": [number(row[key], digits) if key in row else DASH for _, key, digits in COLUMNS],
         "commit": run.commit[:7],
+        "processor": run.machine.get("processor", ""),
     }
 
 
