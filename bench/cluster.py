@@ -21,6 +21,7 @@ import psutil
 from distributed import LocalCluster
 from threadpoolctl import threadpool_limits
 
+import stages  # noqa: F401  fixes the kernels in the environment, which workers have to share
 from bench import side_by_side
 from bench.agent import IDLE
 from bench.scaling import STEPS, fleet_models

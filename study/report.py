@@ -29,6 +29,7 @@ from wm.statistics import interval
 PAGE, PICTURES = RESULTS / "report.html", RESULTS / "figures"
 TEMPLATE = Path(__file__).with_name("report.html")
 DASH = "\N{EN DASH}"
+CONTROLLER = "models/controller"
 COLUMNS = (
     ("median", "evaluate.median", 1),
     ("min", "evaluate.min", 0),
@@ -111,7 +112,10 @@ def _long(kept: Sequence[Run]) -> list[dict[str, Any]]:
     shown = []
     for run in kept:
         chosen = runs.load(f"{short[run.variant]}-{run.seed}") if run.variant in short else None
-        if chosen is None or run.error is not None:
+        if chosen is None or run.error is not None or chosen.error is not None:
+            continue
+        # on another processor the same seed trains another controller, which nobody chose
+        if run.hashes.get(CONTROLLER) != chosen.hashes.get(CONTROLLER):
             continue
         drives = run.curve("evaluate")
         fresh = drives[drives["episode"] >= chosen.metrics["evaluate"]["episodes"]]

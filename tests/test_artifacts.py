@@ -1,3 +1,4 @@
+import itertools
 import os
 import subprocess
 import sys
@@ -130,9 +131,8 @@ def test_publish_replaces_whole_or_not_at_all(tmp_path: Path) -> None:
     assert [path.name for path in out.parent.iterdir()] == ["vae"]
 
 
-@pytest.mark.parametrize("error", [OSError(5, "Input/output error"), KeyboardInterrupt()])
 def test_publish_puts_the_old_folder_back_if_the_new_one_cannot_take_its_place(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: BaseException
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     out, replace = tmp_path / "models", os.replace
     with artifacts.publish(out) as directory:
@@ -140,13 +140,33 @@ def test_publish_puts_the_old_folder_back_if_the_new_one_cannot_take_its_place(
 
     def refuse(source: Path, target: Path) -> None:
         if source.suffix == ".tmp":
-            raise error
+            raise OSError(5, "Input/output error")
         replace(source, target)
 
     monkeypatch.setattr(os, "replace", refuse)
-    with pytest.raises(type(error)), artifacts.publish(out):
+    with pytest.raises(OSError, match="Input/output"), artifacts.publish(out):
         pass
     assert [path.name for path in out.iterdir()] == ["old"]
+    assert [path.name for path in tmp_path.iterdir()] == ["models"]
+
+
+@pytest.mark.parametrize(("renames", "left"), [(1, "old"), (2, "new")])
+def test_ctrl_c_between_the_renames_of_publish_leaves_one_of_the_folders(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, renames: int, left: str
+) -> None:
+    out, replace, done = tmp_path / "models", os.replace, itertools.count(1)
+    with artifacts.publish(out) as directory:
+        (directory / "old").touch()
+
+    def interrupted(source: Path, target: Path) -> None:
+        replace(source, target)
+        if next(done) == renames:  # Python raises it when the call has returned
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(os, "replace", interrupted)
+    with pytest.raises(KeyboardInterrupt), artifacts.publish(out) as directory:
+        (directory / "new").touch()
+    assert [path.name for path in out.iterdir()] == [left]
     assert [path.name for path in tmp_path.iterdir()] == ["models"]
 
 

@@ -136,7 +136,7 @@ def test_a_worker_with_other_kernels_is_refused(
         dask.add_worker()
     with (
         Cluster(dask.address, build) as workers,
-        pytest.raises(UserError, match=r"its environment is without .*OPENBLAS_NUM_THREADS=1"),
+        pytest.raises(UserError, match=r"its environment is not that .*OPENBLAS_NUM_THREADS=1"),
     ):
         list(workers.map(square, [1]))
 

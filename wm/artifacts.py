@@ -53,7 +53,7 @@ def write_bytes(path: Path | str, content: bytes) -> None:
 def write_json(path: Path | str, content: Any) -> None:
     """Writes JSON with one key a line. NaN and infinity have no place in it: UserError."""
     if not_finite := first_not_finite(content):
-        raise UserError(f"{path}: '{not_finite}' is not a finite number; nothing changed")
+        raise UserError(f"{path}: '{not_finite}' is not a finite number; the file is as it was")
     write_bytes(path, (json.dumps(content, indent=2, allow_nan=False) + "\n").encode())
 
 
@@ -172,12 +172,12 @@ def publish(directory: Path | str) -> Iterator[Path]:
         raise UserError(f"{directory}: cannot be written ({error.strerror})") from None
     try:
         yield temporary
-        if directory.exists():
-            os.replace(directory, old)
         try:
+            if directory.exists():
+                os.replace(directory, old)
             os.replace(temporary, directory)
-        except BaseException:  # Ctrl-C too
-            if old.exists():
+        except BaseException:  # Ctrl-C too, which comes when a rename is done
+            if old.exists() and not directory.exists():
                 os.replace(old, directory)
             raise
     finally:

@@ -187,8 +187,8 @@ def perform(task: bytes) -> Any:
         if client.code != CODE:
             raise _refusal("has other code, or other versions of libraries, than this checkout")
         if client.kernels != _kernels():
-            settings = " ".join(f"{name}={value or ''}" for name, value in client.kernels.items())
-            raise _refusal(f"its environment is without {settings}")
+            wanted = " ".join(f"{name}={value or ''}" for name, value in client.kernels.items())
+            raise _refusal(f"its environment is not that of the stages, {wanted}")
         if get_worker().state.nthreads != 1:
             raise _refusal("has several threads, and networks and environments of one")
         try:

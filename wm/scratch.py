@@ -128,6 +128,8 @@ class Checkpoint:
             saved = torch.load(io.BytesIO(body), weights_only=True)
             state: dict[str, Any] = saved["state"]
             self._before = float(saved["elapsed"])
+        except MemoryError:
+            raise
         except Exception:  # whatever torch's reader makes of bytes whose digest another computed
             raise damaged from None
         return state
