@@ -16,7 +16,13 @@ torch.set_num_threads(1)
 _SETTINGS = {"derandomize": True, "database": None, "deadline": None}
 hypothesis.settings.register_profile("fast", max_examples=60, **_SETTINGS)
 hypothesis.settings.register_profile("large", max_examples=5000, **_SETTINGS)
-hypothesis.settings.load_profile("fast")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """The fast profile, unless another was asked for."""
+    if not config.getoption("--hypothesis-profile"):
+        hypothesis.settings.load_profile("fast")
+
 
 Command = Callable[..., subprocess.CompletedProcess[str]]
 

@@ -54,6 +54,7 @@ def test_exponent_without_a_dot_is_a_number(tmp_path: Path) -> None:
         (GLOBALS + "train_vae: {steps: many}\n", "train_vae.steps"),
         (GLOBALS + "train_vae: {}\n", "train_vae.steps: missing"),
         (GLOBALS + "train_vae: 3\n", "train_vae must be a mapping"),
+        (GLOBALS + 'train_vae: {"a\\nb": 1}\n', "train_vae.a b: unknown key"),
         (GLOBALS + "trian_vae: {steps: 1}\n", "unknown key 'trian_vae'"),
         (GLOBALS.replace("smoke", "laptob") + "train_vae: {steps: 1}\n", "scale: "),
         (GLOBALS + "presets: {laptob: {}}\n", "unknown scale 'presets.laptob'"),
