@@ -63,7 +63,7 @@ def run() -> None:
         meter.count("steps", sum(row["steps"] for row in rows))
         median = sorted(rows, key=lambda row: row["return"])[(len(rows) - 1) // 2]["episode"]
         path = checkpoint.directory / episodes.file_name(median)
-        film = episodes.EpisodeFile(path, f"delete {path.parent} and run evaluate again").read()
+        film = episodes.EpisodeFile(path, f"run evaluate again without {path.parent}").read()
         real, dreamed = dream.beside(film, vision, remembered, config, vector, evaluate.temperature)
         figures.video("videos/evaluate.mp4", real, dreamed)
         figures.gif("plots/evaluate.gif", real, dreamed)

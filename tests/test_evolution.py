@@ -127,38 +127,32 @@ def test_weight_decay_pulls_towards_zero() -> None:
     assert np.abs(decayed).sum() < 0.8 * np.abs(free).sum()
 
 
+def alike(fitness: float, generations: int, checkpoint: Checkpoint) -> tuple[np.ndarray, list[Row]]:
+    """Evolves candidates that all have this fitness."""
+    return evolve(
+        lambda generation, solutions: np.full(len(solutions), fitness),
+        lambda mean: fitness,
+        start=np.zeros(4),
+        phases=[Phase(generations, 0.1, np.full(4, True))],
+        population=8,
+        validate_every=1,
+        weight_decay=0.0,
+        seed=0,
+        checkpoint=checkpoint,
+        title="test",
+    )
+
+
 def test_a_fitness_that_is_not_finite_is_a_user_error() -> None:
     with Checkpoint("evolution", {"name": "nan"}, []) as checkpoint:
         with pytest.raises(UserError, match="fitness of generation 1 is not finite"):
-            evolve(
-                lambda generation, solutions: np.full(len(solutions), np.nan),
-                lambda mean: 0.0,
-                start=np.zeros(2),
-                phases=[Phase(2, 0.1, np.full(2, True))],
-                population=4,
-                validate_every=1,
-                weight_decay=0.0,
-                seed=0,
-                checkpoint=checkpoint,
-                title="test",
-            )
+            alike(np.nan, 2, checkpoint)
         assert checkpoint.load() is None
 
 
 def test_a_population_whose_cars_all_crash_alike_tells_nothing_and_does_no_harm() -> None:
     with Checkpoint("evolution", {"name": "flat"}, []) as checkpoint:
-        mean, rows = evolve(
-            lambda generation, solutions: np.full(len(solutions), -100.0),
-            lambda mean: -100.0,
-            start=np.zeros(4),
-            phases=[Phase(200, 0.1, np.full(4, True))],
-            population=8,
-            validate_every=10,
-            weight_decay=0.0,
-            seed=0,
-            checkpoint=checkpoint,
-            title="test",
-        )
+        mean, rows = alike(-100.0, 200, checkpoint)
     assert len(rows) == 200
     assert np.isfinite(mean).all()
     assert all(0 < row["sigma"] < 10 for row in rows)

@@ -114,8 +114,8 @@ class EpisodeFile:
     opening, or for a frame when that frame is read.
     """
 
-    def __init__(self, path: Path | str, remedy: str = "delete it and run collect again") -> None:
-        """`remedy` is what an error tells to do."""
+    def __init__(self, path: Path | str, remedy: str = "run collect again") -> None:
+        """`remedy` is what an error tells to do about a file that is missing or deleted."""
         self.path, self._remedy = Path(path), remedy
         try:
             self._open()
@@ -236,7 +236,9 @@ class EpisodeFile:
         return values.reshape(shape)
 
     def _damaged(self, reason: str) -> UserError:
-        return UserError(f"{self.path}: damaged or cut short ({reason}); {self._remedy}")
+        return UserError(
+            f"{self.path}: damaged or cut short ({reason}); delete it and {self._remedy}"
+        )
 
 
 class FrameSet:
