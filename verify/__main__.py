@@ -1,6 +1,6 @@
 """One table and verify/results.json.
 
-python -m verify [--only bytes kills pipeline_kills soak] [--stages train_vae ...] [--moments 20]
+python -m verify [--only PART ...] [--stages train_vae ...] [--moments 20]
 """
 
 from __future__ import annotations
@@ -12,12 +12,12 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from verify import kills, pipeline_kills, same_bytes, soak
+from verify import full_disk, kills, pipeline_kills, same_bytes, soak
 from wm import artifacts
 
 RESULTS = Path(__file__).parent / "results.json"
 GROWTH = 32.0  # MiB over nine tenths of the soak: the cache of tracks fills, a leak goes on
-PARTS = ("bytes", "kills", "pipeline_kills", "soak")
+PARTS = ("bytes", "kills", "pipeline_kills", "full_disk", "soak")
 
 
 def main() -> None:
@@ -48,6 +48,9 @@ def main() -> None:
         if "pipeline_kills" in arguments.only:
             where, moments = Path(folder) / "pipeline", max(1, arguments.moments // 5)
             tell("pipeline_kills", pipeline_kills.rows(where, moments, arguments.seed))
+        if "full_disk" in arguments.only:
+            where, moments = Path(folder) / "full_disk", max(1, arguments.moments // 2)
+            tell("full_disk", full_disk.rows(where, moments, arguments.seed))
         if "soak" in arguments.only:
             tell("soak", [soak.row(arguments.steps, arguments.seed)])
     failed = [row for part in arguments.only for row in results[part] if _failed(row)]
@@ -59,7 +62,9 @@ def _failed(row: dict[str, Any]) -> bool:
         row.get("changed")
         or row.get("different")
         or row.get("tracebacks")
-        or row.get("killed_at_work") == 0  # then nothing was tried
+        or row.get("not_one_line")
+        or row.get("half_written")
+        or 0 in (row.get("killed_at_work"), row.get("full_at_work"))  # then nothing was tried
         or row.get("most_units_repeated", 0) > row.get("units_allowed", 0)
         or row.get("differs_at") is not None
         or row.get("mib_at_the_end", 0) - row.get("mib_after_a_tenth", 0) > GROWTH
