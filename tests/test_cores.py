@@ -23,7 +23,9 @@ def spend(context: None, seconds: float) -> tuple[float, float]:
     return start, time.monotonic()
 
 
-def test_two_runs_never_work_on_more_than_the_cores(tmp_path: Path, monkeypatch) -> None:
+def test_two_runs_never_work_on_more_than_the_cores(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("TMPDIR", str(tmp_path))
     turns: list[tuple[float, float]] = []
 
@@ -41,7 +43,9 @@ def test_two_runs_never_work_on_more_than_the_cores(tmp_path: Path, monkeypatch)
     assert min(2, cores.count()) <= max(at_work) <= cores.count()
 
 
-def test_a_killed_process_gives_its_core_back(tmp_path: Path, monkeypatch) -> None:
+def test_a_killed_process_gives_its_core_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0})
     code = (
