@@ -10,7 +10,7 @@ repro: .venv/installed
 	dvc repro
 
 test: .venv/installed
-	pytest -n 2 --dist loadfile
+	pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 lint: .venv/installed
 	ruff check .

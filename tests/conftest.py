@@ -1,4 +1,7 @@
+import fcntl
+import os
 import re
+import shutil
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -7,7 +10,7 @@ import hypothesis
 import pytest
 import torch
 
-from verify.workspace import copy, environment
+from verify.workspace import copy, environment, set_param
 
 # tests run side by side, one a core
 torch.set_num_threads(1)
@@ -64,12 +67,35 @@ def shell(identity: dict[str, str]) -> Command:
     return run
 
 
-@pytest.fixture(scope="module")
-def repository(tmp_path_factory: pytest.TempPathFactory, shell: Command) -> Path:
+@pytest.fixture(scope="session")
+def finished(tmp_path_factory: pytest.TempPathFactory, shell: Command) -> Path:
     """A git repository with a copy of the working tree, after `dvc repro` at the smoke scale and a
-    commit."""
-    directory = copy(tmp_path_factory.mktemp("repository"))
-    shell(directory, "dvc", "repro")
-    shell(directory, "git", "add", "-A")
-    shell(directory, "git", "commit", "-qm", "smoke")
+    commit; made by the first of the test processes that asks for it, and never changed."""
+    shared = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        shared = shared.parent  # the folder of this run, in which each process has its own
+    directory = shared / "finished"
+    with open(shared / "finished.lock", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not directory.exists():
+            making = copy(tmp_path_factory.mktemp("finished"))
+            # tests run side by side: two threads of one training would wait for each other's turns
+            set_param(making, "threads", 1)
+            shell(making, "dvc", "repro")
+            shell(making, "git", "add", "-A")
+            shell(making, "git", "commit", "-qm", "smoke")
+            making.rename(directory)
     return directory
+
+
+@pytest.fixture(scope="module")
+def repository(finished: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A copy of the finished one, for a file's tests to change."""
+    return shutil.copytree(finished, tmp_path_factory.mktemp("module") / "repository")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The files that run pipelines come first: they take longest, and would be left to one process
+    at the end."""
+    long = {item.path for item in items if "repository" in getattr(item, "fixturenames", ())}
+    items.sort(key=lambda item: item.path not in long)

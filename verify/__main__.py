@@ -37,7 +37,7 @@ def main() -> None:
         for row in rows:
             print("  ".join(f"{key}: {value}" for key, value in row.items()), flush=True)
             results[part].append(row)
-            artifacts.write_json(RESULTS, results)  # now, so that a stop loses nothing
+            artifacts.write_json(RESULTS, results)  # now: a stop loses no row of this run
 
     with tempfile.TemporaryDirectory() as folder:
         if "bytes" in arguments.only:
