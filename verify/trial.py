@@ -66,8 +66,8 @@ class Trial:
                 path.unlink(missing_ok=True)
 
     def start(self) -> int:
-        """The stage's process, once it has begun to work: it has taken its checkpoint's lock, or has
-        ended (encode has no checkpoint)."""
+        """The stage's process, once it works: it has its checkpoint's lock, or has ended (encode has
+        no checkpoint)."""
         assert self.starter.stdin is not None
         assert self.starter.stdout is not None
         before = self._locks()
