@@ -66,8 +66,7 @@ class Trial:
                 path.unlink(missing_ok=True)
 
     def start(self) -> int:
-        """The stage's process, once it works: it has its checkpoint's lock, or has ended (encode has
-        no checkpoint)."""
+        """The stage's process, once it holds its checkpoint (encode has none: once it has ended)."""
         assert self.starter.stdin is not None
         assert self.starter.stdout is not None
         before = self._locks()
