@@ -66,7 +66,7 @@ class Trial:
                 path.unlink(missing_ok=True)
 
     def start(self) -> int:
-        """The stage's process, once it holds its checkpoint (encode has none: once it has ended)."""
+        """The stage's process, once it holds its checkpoint (encode, without one: has ended)."""
         assert self.starter.stdin is not None
         assert self.starter.stdout is not None
         before = self._locks()
