@@ -110,6 +110,37 @@ def test_a_cluster_that_loses_a_worker_gives_the_same_bytes(
         put_back(repository, shell)
 
 
+def test_a_stage_that_loses_its_cluster_resumes_with_the_same_bytes(
+    repository: Path, shell: Command, identity: dict[str, str]
+) -> None:
+    outputs = [*repository.glob("models/controller/*"), *repository.glob("*/train_controller.*")]
+    expected = {path: path.read_bytes() for path in outputs}
+    command = ["python", "-B", "-m", "stages.train_controller"]
+    dask = Dask(repository)
+    try:
+        dask.add_worker()
+        edit(repository, "executor: process", "executor: dask")
+        edit(repository, "scheduler: null", f"scheduler: {dask.address}")
+        run = subprocess.Popen(command, cwd=repository, env=environment(**identity), text=True,
+                               stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)  # fmt: skip
+        await_file(repository, "checkpoints/train_controller-*/state.pt")
+        dask.scheduler.kill()
+        dask.scheduler.wait()
+        _, said = run.communicate(timeout=120)
+        assert run.returncode == 1
+        assert "Traceback" not in said
+        assert said.strip().splitlines()[-1].startswith(f"error: scheduler {dask.address}: lost")
+        assert list(repository.glob("checkpoints/train_controller-*/state.pt"))
+        dask.start_scheduler()
+        dask.add_worker()
+        shell(repository, *command)
+        assert {path: path.read_bytes() for path in outputs} == expected
+        assert not list(repository.glob("checkpoints/train_controller-*"))
+    finally:
+        dask.stop()
+        put_back(repository, shell)
+
+
 def test_vaegan_runs_from_encode_on_and_the_diffs_line_up(repository: Path, shell: Command) -> None:
     run = shell(repository, "dvc", "exp", "run", "-n", "vaegan", "-S", "vision=vaegan")
     after = ["encode", "train_rnn", "train_controller", "evaluate"]
