@@ -28,6 +28,8 @@ SHARDS = {
     "shard_episodes: 8 ": "shard_episodes: 1 ",
     "max_steps: 40, shard_episodes: 2": "max_steps: 40, shard_episodes: 1",
 }  # several shards for each of two workers, even at the smoke scale
+
+
 def rows(folder: Path, stages: Sequence[str], moments: int, seed: int) -> Iterator[dict[str, Any]]:
     """A row a stage and way to die: how often it was killed while it worked, how often the outcome
     differed, what it said that it should not, and the most work that was done twice."""
