@@ -106,28 +106,36 @@ def _episodes(mine: dict[str, list[Run]]) -> str:
 
 
 def _long(kept: Sequence[Run]) -> list[dict[str, Any]]:
-    """Of each run of grid.LONG the mean return over all its tracks and, with a 95 % bootstrap
-    interval, over those that had no part in choosing it."""
+    """Of each run of grid.LONG the mean return, with 95 % bootstrap intervals: over all its tracks,
+    over those of the run that was chosen, and over the others, which had no part in choosing it.
+    `same` tells whether the controller is the chosen one: on another processor the same seed
+    trains another, which nobody chose."""
     short = {variant.name: name for name, variant in grid.LONG.items()}
     shown = []
     for run in kept:
         chosen = runs.load(f"{short[run.variant]}-{run.seed}") if run.variant in short else None
         if chosen is None or run.error is not None or chosen.error is not None:
             continue
-        # on another processor the same seed trains another controller, which nobody chose
-        if run.hashes.get(CONTROLLER) != chosen.hashes.get(CONTROLLER):
-            continue
         drives = run.curve("evaluate")
-        fresh = drives[drives["episode"] >= chosen.metrics["evaluate"]["episodes"]]
-        ends = interval([fresh["return"].to_numpy(np.float64)], np.mean)
+        first = drives["episode"] < chosen.metrics["evaluate"]["episodes"]
         shown.append({
             "cell": chosen.cell,
             "variant": chosen.variant,
+            "same": run.hashes.get(CONTROLLER) == chosen.hashes.get(CONTROLLER),
+            "processors": [of.machine["processor"] for of in (chosen, run)],
+            "chosen": chosen.metrics["evaluate"]["mean"],
             "laps": int(drives["lap_finished"].sum()),
-            "all": {"n": len(drives), "mean": float(drives["return"].mean())},
-            "fresh": {"n": len(fresh), "mean": float(fresh["return"].mean()), "ends": ends},
+            "all": _mean(drives["return"]),
+            "first": _mean(drives["return"][first]),
+            "fresh": _mean(drives["return"][~first]),
         })  # fmt: skip
     return shown
+
+
+def _mean(returns: pd.Series) -> dict[str, Any]:
+    """Of (N,) returns: n, mean, and the ends of a 95 % bootstrap interval."""
+    ends = interval([returns.to_numpy(np.float64)], np.mean)
+    return {"n": len(returns), "mean": float(returns.mean()), "ends": ends}
 
 
 def _of_the_grid(kept: Sequence[Run]) -> tuple[dict[str, list[Run]], list[Run]]:

@@ -165,6 +165,21 @@ def test_the_best_run_is_judged_on_tracks_that_did_not_choose_it(written: Path) 
     assert f"on the other 8 its mean is <strong>{drives[12:].mean():.1f}</strong>" in content
 
 
+def test_another_controller_of_the_best_seed_is_said_to_be_another(copy: Path) -> None:
+    path = copy / "runs/vae-1024-0/run.json"
+    trained_again = json.loads(path.read_text())
+    trained_again["hashes"] = {"models/controller": "of other bytes"}
+    trained_again["machine"] = {"processor": "another processor"}
+    path.write_text(json.dumps(trained_again))
+    report.write()
+    content = page(copy)
+    drives = pd.read_csv(copy / "runs/vae-1024-0/evaluate.csv")["return"]
+    assert "trained again</em> (another processor; the run of the table: a processor)" in content
+    assert f"mean return of <strong>{drives.mean():.1f}</strong>" in content
+    assert f"those of every run, {drives[:12].mean():.1f}." in content
+    assert "on the other 8" not in content  # nothing was chosen on the first 12
+
+
 def test_the_random_policy_is_summed_up(written: Path) -> None:
     assert "<b>−32.0</b> ± 2.8 over 2 official episodes" in page(written / "results")  # noqa: RUF001
 
