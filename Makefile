@@ -30,11 +30,11 @@ study: .venv/installed
 report: .venv/installed
 	python -m study report
 
-# the same bytes under other circumstances, kills at random moments, a million steps of the
-# environment, input tried at large: verify/results.json
+# the same bytes under other circumstances, kills at random moments, disks that fill, input tried at
+# large, a million steps of the environment: verify/results.json
 verify: .venv/installed
+	-pip install --quiet -c constraints.txt '.[fuzz]'
 	python -m verify
-	pytest -n 2 --hypothesis-profile large -m at_large
 
 # the whole pipeline at the smoke scale in a copy of the working tree, which is thrown away
 smoke: .venv/installed

@@ -6,18 +6,20 @@ python -m verify [--only PART ...] [--stages train_vae ...] [--moments 20]
 from __future__ import annotations
 
 import argparse
+import subprocess
 import sys
 import tempfile
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from verify import full_disk, kills, pipeline_kills, same_bytes, soak
+from bench.side_by_side import machine
+from verify import full_disk, inputs, kills, pipeline_kills, same_bytes, soak
 from wm import artifacts
 
 RESULTS = Path(__file__).parent / "results.json"
 GROWTH = 32.0  # MiB over nine tenths of the soak: the cache of tracks fills, a leak goes on
-PARTS = ("bytes", "kills", "pipeline_kills", "full_disk", "soak")
+PARTS = ("bytes", "kills", "pipeline_kills", "full_disk", "inputs", "soak")
 
 
 def main() -> None:
@@ -26,35 +28,51 @@ def main() -> None:
     parser.add_argument("--stages", nargs="+", choices=kills.STAGES, default=kills.STAGES,
                         metavar="STAGE", help="to be killed; the others' rows stay")  # fmt: skip
     parser.add_argument("--moments", type=int, default=20, help="kills of each kind a stage")
+    parser.add_argument("--seconds", type=int, default=600, help="of fuzzing, a reader")
     parser.add_argument("--steps", type=int, default=1_000_000, help="of the environment")
     parser.add_argument("--seed", type=int, default=0, help="of the moments and the actions")
     arguments = parser.parse_args()
+    stages, moments, seed = arguments.stages, arguments.moments, arguments.seed
     results: dict[str, Any] = artifacts.read_json(RESULTS) if RESULTS.exists() else {}
+    ran: list[dict[str, Any]] = []
+    on = {"commit": _commit(), "processor": machine()["processor"]}
 
     def tell(part: str, rows: Iterable[dict[str, Any]]) -> None:
-        kept = results.get(part, []) if part == "kills" else []
-        results[part] = [row for row in kept if row["stage"] not in arguments.stages]
+        old = results.get(part, [])
+        kept = [row for row in old if part == "kills" and row["stage"] not in stages]
         for row in rows:
             print("  ".join(f"{key}: {value}" for key, value in row.items()), flush=True)
-            results[part].append(row)
-            artifacts.write_json(RESULTS, results)  # now: a stop loses no row of this run
+            kept.append(row | on)
+            ran.append(row)
+            # now: a stop loses no row of this run, and a part without rows none of the last
+            artifacts.write_json(RESULTS, results | {part: kept})
+            results[part] = kept
 
     with tempfile.TemporaryDirectory() as folder:
+        where = Path(folder)
         if "bytes" in arguments.only:
-            tell("bytes", same_bytes.rows(Path(folder) / "bytes"))
+            tell("bytes", same_bytes.rows(where / "bytes"))
         if "kills" in arguments.only:
-            where = Path(folder) / "kills"
-            tell("kills", kills.rows(where, arguments.stages, arguments.moments, arguments.seed))
+            tell("kills", kills.rows(where / "kills", stages, moments, seed))
         if "pipeline_kills" in arguments.only:
-            where, moments = Path(folder) / "pipeline", max(1, arguments.moments // 5)
-            tell("pipeline_kills", pipeline_kills.rows(where, moments, arguments.seed))
+            few = max(1, moments // 5)
+            tell("pipeline_kills", pipeline_kills.rows(where / "pipeline", few, seed))
         if "full_disk" in arguments.only:
-            where, moments = Path(folder) / "full_disk", max(1, arguments.moments // 2)
-            tell("full_disk", full_disk.rows(where, moments, arguments.seed))
+            tell("full_disk", full_disk.rows(where / "full_disk", max(1, moments // 2), seed))
+        if "inputs" in arguments.only:
+            tell("inputs", inputs.rows(where / "inputs", arguments.seconds, seed))
         if "soak" in arguments.only:
-            tell("soak", [soak.row(arguments.steps, arguments.seed)])
-    failed = [row for part in arguments.only for row in results[part] if _failed(row)]
+            tell("soak", soak.rows(arguments.steps, seed))
+    failed = [row for row in ran if _failed(row)]
     sys.exit(f"{len(failed)} rows failed" if failed else 0)
+
+
+def _commit() -> str:
+    """HEAD, with a + if the working tree has other code."""
+    command = ["git", "describe", "--always", "--abbrev=12", "--exclude=*", "--dirty=+"]
+    return subprocess.run(
+        command, cwd=RESULTS.parent, capture_output=True, text=True, check=True
+    ).stdout.strip()
 
 
 def _failed(row: dict[str, Any]) -> bool:
@@ -64,6 +82,7 @@ def _failed(row: dict[str, Any]) -> bool:
         or row.get("tracebacks")
         or row.get("not_one_line")
         or row.get("half_written")
+        or row.get("findings")
         or 0 in (row.get("killed_at_work"), row.get("full_at_work"))  # then nothing was tried
         or row.get("most_units_repeated", 0) > row.get("units_allowed", 0)
         or row.get("differs_at") is not None
