@@ -236,14 +236,19 @@ def _tally(rows: Sequence[Row]) -> str:
 
 
 def control(pair: dict[str, Any]) -> dict[str, Any]:
-    """A pair that is not the question's. What is the same in both, run for run, is only named:
-    the control shares it."""
+    """A pair that is not the question's: the difference on the same tracks within each seed and,
+    from two seeds on, the measures. What is the same in both, run for run, is only named: the
+    control shares it."""
     measured = [BY_KEY[key] for key in CONTROL_KEYS if key in pair["measures"]]
     same = [m for m in measured if _same(pair["measures"][m.key])]
     return {
         "ours": pair["ours"],
         "theirs": pair["theirs"],
         "seeds": pair["seeds"],
+        "tracks": [
+            f"seed {of['seed']}: {signed(of['difference'], 1)} ({span(of['bootstrap'], 1)})"
+            for of in pair["tracks"]
+        ],
         "rows": [_row(pair, measure, None) for measure in measured if measure not in same],
         "same": [measure.title for measure in same],
     }

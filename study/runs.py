@@ -45,7 +45,8 @@ class Run(Params):
     metrics: dict[str, dict[str, float]] = Field(default_factory=dict)
     """Of each stage of CHAIN: metrics/<stage>.json."""
     costs: dict[str, dict[str, float]] = Field(default_factory=dict)
-    """Of each stage that ran and was not taken from the cache: its part of metrics/perf.json."""
+    """Of each stage that ran here, or whose outputs are those of the commit that it started from:
+    its part of metrics/perf.json. The latter was paid on the commit's machine."""
     hashes: dict[str, str] = Field(default_factory=dict)
     """Of the outputs, by path, from dvc.lock."""
 

@@ -55,8 +55,9 @@ def with_shared_costs(kept: Sequence[Run]) -> list[Run]:
 
 
 def compare(kept: Sequence[Run]) -> dict[str, Any]:
-    """The rule, and for every pair of variants that have two seeds in common: comparison.over_seeds
-    of each measure that all these runs have, and comparison.over_tracks of each seed."""
+    """The rule, and for every pair of variants that have a seed in common: comparison.over_tracks
+    of each seed and, from two seeds on, comparison.over_seeds of each measure that all these runs
+    have."""
     whole = {(run.variant, run.seed, run.scale): run for run in kept if run.error is None}
     pairs = []
     for ours, theirs in PAIRS:
@@ -65,7 +66,7 @@ def compare(kept: Sequence[Run]) -> dict[str, Any]:
             for run in sorted(kept, key=lambda run: run.seed)
             if run.variant == ours and run.error is None and (theirs, run.seed, run.scale) in whole
         ]
-        if len(both) < 2:
+        if not both:
             continue
         rows = [(mine.row(), other.row()) for mine, other in both]
         measures = {
@@ -75,7 +76,8 @@ def compare(kept: Sequence[Run]) -> dict[str, Any]:
                 measure.good,
             )
             for measure in MEASURES
-            if all(measure.key in mine and measure.key in other for mine, other in rows)
+            if len(both) > 1  # one seed has no spread
+            and all(measure.key in mine and measure.key in other for mine, other in rows)
         }
         for measure in MEASURES:
             if measure.key in measures and not measure.judged:

@@ -180,6 +180,17 @@ def test_another_controller_of_the_best_seed_is_said_to_be_another(copy: Path) -
     assert "on the other 8" not in content  # nothing was chosen on the first 12
 
 
+def test_a_control_of_one_seed_is_compared_over_its_tracks(copy: Path) -> None:
+    save_run("untrained-memory", 0)
+    table.write()
+    report.write()
+    pairs = json.loads((copy / "comparison.json").read_text())["pairs"]
+    (tracks,) = next(pair for pair in pairs if pair["ours"] == "untrained-memory")["tracks"]
+    ends = " to ".join(report.signed(end, 1) for end in tracks["bootstrap"])
+    difference = report.signed(tracks["difference"], 1)
+    assert f"over tracks): seed 0: {difference} ({ends})." in page(copy)
+
+
 def test_the_random_policy_is_summed_up(written: Path) -> None:
     assert "<b>−32.0</b> ± 2.8 over 2 official episodes" in page(written / "results")  # noqa: RUF001
 

@@ -1,13 +1,16 @@
+import builtins
 import hashlib
 import io
 import os
 import pickle
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import warnings
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -64,6 +67,48 @@ def test_a_missing_input_is_named() -> None:
 def test_dvc_temporary_copies_share_the_users_workspace(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DVC_ROOT", "/workspace")
     assert Checkpoint("stage", {}, []).directory.parent == Path("/workspace/checkpoints")
+
+
+def die(*_: object) -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+class DiesHalfWay(io.FileIO):
+    def write(self, content: Any) -> int:
+        super().write(content[: len(content) // 2])
+        die()
+        raise AssertionError
+
+
+def save_and_die(where: str) -> None:
+    """Two states, the second never to the end."""
+    with Checkpoint("stage", {}, []) as checkpoint:
+        checkpoint.save({"step": 1})
+        replace = os.replace
+        if where == "write":
+            builtins.open = lambda path, _: DiesHalfWay(path, "wb")  # type: ignore[assignment]
+        elif where == "fsync":
+            os.fsync = die
+        elif where == "replace":
+            os.replace = die  # type: ignore[assignment]
+        else:
+            os.replace = lambda old, new: (replace(old, new), die())  # type: ignore[assignment]
+        checkpoint.save({"step": 2})
+
+
+@pytest.mark.parametrize(
+    ("where", "step"), [("write", 1), ("fsync", 1), ("replace", 1), ("after it", 2)]
+)
+def test_sigkill_inside_a_save_leaves_one_of_the_states(where: str, step: int) -> None:
+    if (child := os.fork()) == 0:
+        try:
+            save_and_die(where)
+        finally:
+            os._exit(1)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == -signal.SIGKILL
+    with Checkpoint("stage", {}, []) as checkpoint:
+        assert checkpoint.load() == {"step": step}
+    assert not checkpoint.directory.exists()  # what was half written included
 
 
 def test_a_second_process_is_refused() -> None:

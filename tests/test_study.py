@@ -176,9 +176,13 @@ def test_the_tables_hold_every_run_and_compare_what_both_variants_have() -> None
     rows = pd.read_csv(table.CSV)
     assert len(rows) == 12
     assert rows.set_index("cell").loc["z-1", "error"] == "no"
-    (pair,) = json.loads(table.COMPARISON.read_text())["pairs"]  # z has one seed: no pair yet
+    pair, control = json.loads(table.COMPARISON.read_text())["pairs"]
     assert (pair["ours"], pair["theirs"], pair["seeds"]) == ("vaegan", "vae", [0, 1, 2, 3, 4])
     found = pair["measures"]["evaluate.mean"]
     assert found["difference"] == pytest.approx(4.5)
     assert found["verdict"] == BETTER
     assert [track["seed"] for track in pair["tracks"]] == [0, 1, 2, 3, 4]
+    # one seed has tracks to compare, and no spread over seeds
+    assert (control["ours"], control["theirs"], control["measures"]) == ("z", "vae", {})
+    (tracks,) = control["tracks"]
+    assert (tracks["seed"], tracks["difference"]) == (0, pytest.approx(-155.0))
