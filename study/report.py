@@ -24,7 +24,7 @@ from study.runs import RESULTS, Run
 from study.typography import number, signed
 from wm import artifacts
 from wm.errors import UserError
-from wm.statistics import interval
+from wm.statistics import summary
 
 PAGE, PICTURES = RESULTS / "report.html", RESULTS / "figures"
 TEMPLATE = Path(__file__).with_name("report.html")
@@ -118,6 +118,8 @@ def _long(kept: Sequence[Run]) -> list[dict[str, Any]]:
             continue
         drives = run.curve("evaluate")
         first = drives["episode"] < chosen.metrics["evaluate"]["episodes"]
+        returns = drives["return"].to_numpy(np.float64)
+        parts = {"all": returns, "first": returns[first], "fresh": returns[~first]}
         shown.append({
             "cell": chosen.cell,
             "variant": chosen.variant,
@@ -125,17 +127,9 @@ def _long(kept: Sequence[Run]) -> list[dict[str, Any]]:
             "processors": [of.machine["processor"] for of in (chosen, run)],
             "chosen": chosen.metrics["evaluate"]["mean"],
             "laps": int(drives["lap_finished"].sum()),
-            "all": _mean(drives["return"]),
-            "first": _mean(drives["return"][first]),
-            "fresh": _mean(drives["return"][~first]),
+            **{name: {"n": len(of), **summary(of)} for name, of in parts.items()},
         })  # fmt: skip
     return shown
-
-
-def _mean(returns: pd.Series) -> dict[str, Any]:
-    """Of (N,) returns: n, mean, and the ends of a 95 % bootstrap interval."""
-    ends = interval([returns.to_numpy(np.float64)], np.mean)
-    return {"n": len(returns), "mean": float(returns.mean()), "ends": ends}
 
 
 def _of_the_grid(kept: Sequence[Run]) -> tuple[dict[str, list[Run]], list[Run]]:

@@ -45,8 +45,8 @@ def main() -> None:
             kept.append(row | on)
             ran.append(row)
             # now: a stop loses no row of this run, and a part without rows none of the last
-            artifacts.write_json(RESULTS, results | {part: kept})
             results[part] = kept
+            artifacts.write_json(RESULTS, results)
 
     with tempfile.TemporaryDirectory() as folder:
         where = Path(folder)
@@ -68,7 +68,7 @@ def main() -> None:
 
 
 def _commit() -> str:
-    """HEAD, with a + if the working tree has other code."""
+    """HEAD, with a + where a file that git knows has changed."""
     command = ["git", "describe", "--always", "--abbrev=12", "--exclude=*", "--dirty=+"]
     return subprocess.run(
         command, cwd=RESULTS.parent, capture_output=True, text=True, check=True

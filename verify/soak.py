@@ -1,5 +1,5 @@
 """The environment over a million random steps beside gymnasium's: the same physics to the bit, and
-memory that does not grow."""
+how far memory grows."""
 
 from __future__ import annotations
 
