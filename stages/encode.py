@@ -7,68 +7,57 @@ from pathlib import Path
 import numpy as np
 from pydantic import Field
 
-from wm import artifacts, compute, episodes, figures, latents, params, vision, vision_metrics
-from wm.car_racing import TELEMETRY, on_road
-from wm.latents import LatentEpisode
-from wm.perf import measure
-from wm.progress import Progress
-from wm.stage import main
-from wm.vision_data import VisionData
+from wm.core import artifacts, episodes, params
+from wm.core.shards import shards
+from wm.memory import latents
+from wm.memory.latents import LatentEpisode
+from wm.nn import compute
+from wm.report import figures
+from wm.report.probe import probe_latents
+from wm.runtime.entry import main
+from wm.runtime.perf import measure
+from wm.runtime.progress import Progress
+from wm.vision.metrics.held_out import HeldOutFrames
+from wm.vision.networks import trained
 
 EPISODES, LATENTS = Path("data/episodes"), Path("data/latents")
 
 
 class Encode(params.Params):
+    """The parameters of the stage encode."""
+
     batch_size: int = Field(ge=1)
+    """Frames encoded at a time; part of the result's last bits."""
     held_out_frames: int = Field(ge=1)
-    """At most, for the reconstruction metrics; evenly spaced over the held-out episodes."""
-
-
-def probe(encoded: dict[int, np.ndarray], telemetry: dict[int, np.ndarray]) -> dict[str, float]:
-    """What a linear map reads out of the held-out episodes' mean latents while the car drives on
-    the road and along it: elsewhere, offset and heading are not to be seen in a frame."""
-    driving = {
-        id_: on_road(values) & (np.abs(values[:, TELEMETRY.index("heading_error")]) < np.pi / 2)
-        for id_, values in telemetry.items()
-    }
-    (z_train, y_train), (z_test, y_test) = (
-        [
-            np.concatenate([source[id_][driving[id_]] for id_ in ids])
-            for source in (encoded, telemetry)
-        ]
-        for ids in episodes.split(list(encoded))
-    )
-    return vision_metrics.probe(z_train, y_train, z_test, y_test, TELEMETRY)
+    """The most frames that are reconstructed and measured, evenly spaced over the held-out ones."""
 
 
 def run() -> None:
     shared, encode = params.load("encode", Encode)
-    device = compute.prepare(shared, shared.threads)
-    eyes = vision.load(Path("models") / shared.vision, device)
+    prepared = compute.prepare(shared, shared.threads)
+    vision = trained.load(Path("models") / shared.vision, prepared)
     ids = episodes.ids_in(EPISODES)
-    encoded, telemetry = {}, {}
+    means, telemetry = {}, {}
     with measure("encode") as meter, artifacts.publish(LATENTS) as directory:
-        data = VisionData(EPISODES, encode.held_out_frames, shared.seed, device)
+        held_out = HeldOutFrames(EPISODES, encode.held_out_frames)
         with Progress("encode", len(ids), "episodes") as progress:
             for id_ in ids:
                 file = episodes.EpisodeFile(EPISODES / episodes.file_name(id_))
-                batches = np.split(
-                    np.arange(len(file)), range(encode.batch_size, len(file), encode.batch_size)
-                )
-                codes = [eyes.encode(file.frames(batch)) for batch in batches]
+                batches = shards(range(len(file)), encode.batch_size)
+                codes = [vision.encode(file.frames(batch)) for batch in batches]
                 mu, logvar = (
                     np.concatenate([part.cpu().numpy() for part in side])
                     for side in zip(*codes, strict=True)
                 )
                 content = LatentEpisode(mu, logvar, file.actions, file.rewards, file.terminated)
                 latents.write(directory, id_, content)
-                encoded[id_], telemetry[id_] = mu, file.telemetry
+                means[id_], telemetry[id_] = mu, file.telemetry
                 meter.count("frames", len(file))
                 progress.advance()
-        metrics = data.measure(eyes) | probe(encoded, telemetry)
-        pictures = data.reconstruct(eyes)
+        metrics = held_out.measure(vision) | probe_latents(means, telemetry)
+        reconstructed = held_out.reconstruct(vision)
     artifacts.write_json("metrics/encode.json", metrics)
-    figures.reconstructions("plots/encode_reconstructions.png", data.held_out, pictures)
+    figures.reconstructions("plots/encode_reconstructions.png", held_out.frames, reconstructed)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Drive the official environment: metrics/evaluate.json, every return, a film beside a dream."""
+"""Drive the official environment: every return, metrics/evaluate.json, the median episode."""
 
 from __future__ import annotations
 
@@ -7,66 +7,67 @@ from pathlib import Path
 import numpy as np
 from pydantic import Field
 
-from wm import artifacts, compute, controller, dream, episodes, figures, memory, params, seeding
-from wm import vision as eyes
-from wm.executor import hire
-from wm.perf import measure
-from wm.progress import Progress
-from wm.scratch import Checkpoint
-from wm.stage import main
-from wm.statistics import summary
-from wm.workers import Drive, drive, models
+from wm.control.policy import controller
+from wm.control.policy.driving import RolloutTask, agent_spec, roll_out
+from wm.core import artifacts, episodes, params, seeding
+from wm.core.car_racing import MAX_EPISODE_STEPS
+from wm.core.shards import shards
+from wm.env import official
+from wm.nn import compute
+from wm.report.statistics import summary
+from wm.runtime.checkpoint import Checkpoint
+from wm.runtime.entry import main
+from wm.runtime.executor import create_executor
+from wm.runtime.perf import measure
+from wm.runtime.progress import Progress
 
-CONTROLLER, MEMORY = Path("models/controller"), Path("models/rnn")
+CONTROLLER, EVALUATION = Path("models/controller"), Path("data/evaluation")
 
 
 class Evaluate(params.Params):
+    """The parameters of the stage evaluate."""
+
     episodes: int = Field(ge=2)
-    max_steps: int = Field(ge=1, le=1000)
+    """Episodes to drive, each on a track of its own."""
+    max_steps: int = Field(ge=1, le=MAX_EPISODE_STEPS)
+    """The number of steps after which an episode is truncated."""
     shard_episodes: int = Field(ge=1)
     """Episodes that a worker drives in lockstep; part of the result's last bits."""
-    temperature: float = Field(ge=0.01)
-    """Of the film's dream; 1 is the memory's own."""
 
 
 def run() -> None:
     shared, evaluate = params.load("evaluate", Evaluate)
-    seen = Path("models") / shared.vision
-    device = compute.prepare(shared, threads=1)
-    vision = eyes.load(seen, device)
-    remembered = memory.load(MEMORY, vision.latent_size, device.device)
-    config, vector = controller.load(CONTROLLER, vision.latent_size, remembered.hidden_size)
-    key = shared.model_dump(include={"seed"}) | device.names() | evaluate.model_dump()
+    spec = agent_spec(shared, controller.read_config(CONTROLLER), official.make)
+    config, vector = controller.load(CONTROLLER, *spec.sizes())
+    device = compute.prepare(shared, threads=1).names()
+    key = shared.model_dump(include={"seed"}) | device | evaluate.model_dump()
     size = evaluate.shard_episodes
-    shards = [range(evaluate.episodes)[i : i + size] for i in range(0, evaluate.episodes, size)]
     with (
-        Checkpoint("evaluate", key, [seen, MEMORY, CONTROLLER]) as checkpoint,
-        measure("evaluate", checkpoint) as meter,
+        Checkpoint("evaluate", key, [*spec.directories, CONTROLLER]) as checkpoint,
+        measure("evaluate", checkpoint.elapsed) as meter,
     ):
         rows = (checkpoint.load() or {"rows": []})["rows"]
         tasks = [
-            Drive(
+            RolloutTask(
                 config, vector[None], [seeding.evaluation_seed(i) for i in shard],
                 seeding.integer(shared.seed, "evaluate noise", number), evaluate.max_steps,
                 record_to=checkpoint.directory, first_id=shard[0],
             )
-            for number, shard in enumerate(shards)
+            for number, shard in enumerate(shards(range(evaluate.episodes), size))
         ][len(rows) // size :]  # fmt: skip
         with (
             Progress("evaluate", evaluate.episodes, "episodes", done=len(rows)) as progress,
-            hire(shared, models(shared, config, "official").cockpit) as workers,
+            create_executor(shared, spec.create_worker) as executor,
         ):
-            for outcomes in workers.map(drive, tasks):
+            for outcomes in executor.map(roll_out, tasks):
                 rows += [outcome.row(len(rows) + i) for i, outcome in enumerate(outcomes)]
                 checkpoint.save({"rows": rows})
                 progress.advance(len(outcomes), mean=float(np.mean([r["return"] for r in rows])))
         meter.count("steps", sum(row["steps"] for row in rows))
         median = sorted(rows, key=lambda row: row["return"])[(len(rows) - 1) // 2]["episode"]
-        path = checkpoint.directory / episodes.file_name(median)
-        film = episodes.EpisodeFile(path, f"run evaluate again without {path.parent}").read()
-        real, dreamed = dream.beside(film, vision, remembered, config, vector, evaluate.temperature)
-        figures.video("videos/evaluate.mp4", real, dreamed)
-        figures.gif("plots/evaluate.gif", real, dreamed)
+        name = episodes.file_name(median)
+        with artifacts.publish(EVALUATION) as directory:
+            artifacts.link(checkpoint.directory / name, directory / name)
         artifacts.write_csv("plots/evaluate.csv", rows)
         laps = {"laps_finished": sum(row["lap_finished"] for row in rows), "episodes": len(rows)}
         returns = np.array([row["return"] for row in rows])

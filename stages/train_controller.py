@@ -3,70 +3,49 @@
 from __future__ import annotations
 
 import numpy as np
-from pydantic import Field
 
-from wm import artifacts, compute, controller, evolution, memory, params, vision
-from wm.controller import ControllerConfig
-from wm.evolution import Phase
-from wm.executor import hire
-from wm.perf import measure
-from wm.scratch import Checkpoint
-from wm.stage import main
-from wm.workers import Fleet, models
-
-
-class TrainController(ControllerConfig):
-    population: int = Field(ge=4)
-    episodes: int = Field(ge=1)
-    """A candidate's, on tracks that all candidates of a generation share; new ones for the next."""
-    z_generations: int = Field(ge=0)
-    """First, with any weights of h held at 0; then `generations` of all, or of the same for z."""
-    z_sigma: float = Field(gt=0)
-    generations: int = Field(ge=1)
-    sigma: float = Field(gt=0)
-    start_bias: tuple[float, float, float]
-    """Of the first mean for steering, gas and brake, before tanh; its weights are 0."""
-    weight_decay: float = Field(ge=0)
-    max_steps: int = Field(ge=1)
-    patience: int | None = Field(ge=1)
-    """Steps without a new tile that end an episode (null: none do)."""
-    shard_candidates: int = Field(ge=1)
-    """That a worker drives in lockstep; part of the result's last bits."""
-    validate_every: int = Field(ge=1)
-    validation_episodes: int = Field(ge=1)
-    """Of the mean, always on the same tracks, none of them evaluate's."""
+from wm.control.policy import controller
+from wm.control.policy.controller import ControllerConfig
+from wm.control.policy.driving import agent_spec
+from wm.control.training import evolution
+from wm.control.training.cma_es import Phase, PhasedCmaEs
+from wm.control.training.fitness import ReturnFitness
+from wm.control.training.settings import TrainController
+from wm.core import artifacts, params
+from wm.env.fast import environment
+from wm.nn import compute
+from wm.runtime.checkpoint import Checkpoint
+from wm.runtime.entry import main
+from wm.runtime.executor import create_executor
+from wm.runtime.perf import measure
 
 
 def run() -> None:
     shared, train = params.load("train_controller", TrainController)
     config = ControllerConfig(**train.model_dump(include=set(ControllerConfig.model_fields)))
-    where = models(shared, config, "fast")
-    latent_size = vision.read_config(where.vision).latent_size
-    hidden_size = memory.read_config(where.memory, latent_size).hidden_size if where.memory else 0
-    on_z = ~controller.reads_memory(config, latent_size, hidden_size)
+    spec = agent_spec(shared, config, environment.make)
+    on_z = ~controller.reads_memory(config, *spec.sizes())
     phases = [Phase(train.z_generations, train.z_sigma, on_z),
               Phase(train.generations, train.sigma, np.ones_like(on_z))]  # fmt: skip
     if on_z.all():
         phases = [Phase(train.z_generations + train.generations, train.z_sigma, on_z)]
-    key = (
-        shared.model_dump(include={"seed"})
-        | compute.prepare(shared, threads=1).names()
-        | train.model_dump()
-    )
+    start = controller.biased(train.start_bias, len(on_z))
+    optimizer = PhasedCmaEs(start, phases, train.population, shared.seed)
+    device = compute.prepare(shared, threads=1).names()
+    key = shared.model_dump(include={"seed"}) | device | train.model_dump()
     with (
-        Checkpoint("train_controller", key, where.directories) as checkpoint,
-        measure("train_controller", checkpoint) as meter,
-        hire(shared, where.cockpit) as workers,
+        Checkpoint("train_controller", key, spec.directories) as checkpoint,
+        measure("train_controller", checkpoint.elapsed) as meter,
+        create_executor(shared, spec.create_worker) as executor,
     ):
-        fleet = Fleet(
-            workers, config, shared.seed, train.episodes, train.shard_candidates,
+        fitness = ReturnFitness(
+            executor, config, shared.seed, train.episodes, train.shard_candidates,
             train.max_steps, train.patience,
         )  # fmt: skip
         vector, rows = evolution.evolve(
-            fleet.fitness,
-            lambda vector: fleet.validation(vector, train.validation_episodes),
-            start=controller.biased(train.start_bias, len(on_z)), phases=phases,
-            population=train.population, validate_every=train.validate_every, seed=shared.seed,
+            optimizer, fitness.training,
+            lambda vector: fitness.validation(vector, train.validation_episodes),
+            generations=optimizer.generations, validate_every=train.validate_every,
             weight_decay=train.weight_decay, checkpoint=checkpoint, title="train_controller",
         )  # fmt: skip
         meter.count("episodes", len(rows) * train.population * train.episodes)

@@ -1,79 +1,69 @@
-"""Train the MDN-RNN on the latents: models/rnn, its metrics, curve and open-loop picture."""
+"""Train the MDN-RNN on the latents: models/rnn and its curve."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
-import numpy as np
 import torch
-from pydantic import Field
 
-from wm import artifacts, compute, episodes, figures, latents, memory, params, seeding, training
-from wm import vision as eyes
-from wm.latents import LatentDataset, training_batch, validation_batches
-from wm.mdnrnn import MDNRNN, Batch, MdnRnnConfig, MdnRnnLearner
-from wm.perf import measure
-from wm.scratch import Checkpoint
-from wm.stage import main
+from wm.core import artifacts, params, seeding
+from wm.memory import latents
+from wm.memory.networks import trained as memory
+from wm.memory.networks.mdnrnn import MDNRNN, MdnRnnConfig
+from wm.memory.training.learner import MdnRnnLearner
+from wm.memory.training.settings import TrainRnn
+from wm.memory.training.windows import (
+    Batch,
+    LatentDataset,
+    training_batch,
+    validation_batches,
+)
+from wm.nn import compute
+from wm.runtime.checkpoint import Checkpoint
+from wm.runtime.entry import main
+from wm.runtime.perf import measure
+from wm.runtime.torch_serializer import TorchSerializer
+from wm.training import loop
+from wm.vision.networks import trained as vision
 
 EPISODES, LATENTS, MODEL = Path("data/episodes"), Path("data/latents"), Path("models/rnn")
-STRIP = 6  # frames of the picture
-
-
-class TrainRnn(MdnRnnConfig):
-    steps: int = Field(ge=0)
-    """0: a memory that was never trained, the study's control."""
-    batch_size: int = Field(ge=1)
-    sequence_length: int = Field(ge=1)
-    learning_rate: float = Field(gt=0)
-    clip: float = Field(gt=0)
-    """Of each value of the gradient."""
-    validate_every: int = Field(ge=1)
-    validation_batches: int = Field(ge=1)
 
 
 def run() -> None:
     shared, train = params.load("train_rnn", TrainRnn)
-    device = compute.prepare(shared, shared.threads)
-    seen = Path("models") / shared.vision
-    key = shared.model_dump(include={"seed", "threads"}) | device.names()
+    prepared = compute.prepare(shared, shared.threads)
+    device, vision_folder = prepared.device, Path("models") / shared.vision
+    key = shared.model_dump(include={"seed", "threads"}) | prepared.names() | train.model_dump()
+    inputs = [EPISODES, LATENTS, vision_folder]
     with (
-        Checkpoint("train_rnn", key | train.model_dump(), [EPISODES, LATENTS, seen]) as checkpoint,
-        measure("train_rnn", checkpoint) as meter,
+        Checkpoint("train_rnn", key, inputs, TorchSerializer()) as checkpoint,
+        measure("train_rnn", checkpoint.elapsed) as meter,
     ):
-        sides = episodes.split(latents.ids_in(LATENTS, EPISODES))
-        known, apart = ([latents.read(LATENTS, id_) for id_ in ids] for ids in sides)
-        files = [episodes.EpisodeFile(EPISODES / episodes.file_name(id_)) for id_ in sides[1]]
-        vision = eyes.load(seen, device)
-        memory.check_encoded(vision, files, [*apart, *known])
-        dataset, held_out = (LatentDataset(side, train.sequence_length) for side in (known, apart))
+        ids = latents.ids_in(LATENTS, EPISODES)
+        encoder = vision.load(vision_folder, prepared)
+        training, held_out = latents.read_split(LATENTS, EPISODES, ids, encoder)
         config = MdnRnnConfig(hidden_size=train.hidden_size, mixtures=train.mixtures)
         torch.manual_seed(seeding.integer(shared.seed, "train_rnn weights"))
-        model = MDNRNN(vision.latent_size, config).to(device.device)
-        learner = MdnRnnLearner(model, train.learning_rate, train.clip, device.autocast())
+        model = MDNRNN(encoder.latent_size, config).to(device)
+        learner = MdnRnnLearner(model, train.learning_rate, train.clip, prepared.autocast())
+        windows = LatentDataset(training, train.sequence_length)
+        held_out_windows = LatentDataset(held_out, train.sequence_length)
 
         def batch(step: int) -> Batch:
-            return training_batch(dataset, train.batch_size, shared.seed, step, device.device)
+            return training_batch(windows, train.batch_size, shared.seed, step, device)
 
         def validate() -> dict[str, float]:
             sizes = train.validation_batches, train.batch_size
-            return learner.validate(validation_batches(held_out, *sizes, device.device))
+            return learner.validate(validation_batches(held_out_windows, *sizes, device))
 
-        rows = training.train(
+        rows = loop.train(
             learner, batch, validate, steps=train.steps, validate_every=train.validate_every,
             seed=shared.seed, checkpoint=checkpoint, title="train_rnn",
         )  # fmt: skip
         meter.count("frames", train.steps * train.batch_size * train.sequence_length)
-        metrics, real, dreamed = memory.open_loop(model, vision, files, apart)
-        metrics = memory.likelihood(model, known, apart) | metrics
         with artifacts.publish(MODEL) as directory:
             memory.save(directory, model, config)
-        artifacts.write_json("metrics/train_rnn.json", metrics)
         artifacts.write_csv("plots/train_rnn.csv", rows)
-        steps = np.linspace(1, len(dreamed), STRIP).round().astype(int)
-        figures.open_loop_strip(
-            "plots/train_rnn_open_loop.png", real[steps], dreamed[steps - 1], steps.tolist()
-        )
 
 
 if __name__ == "__main__":

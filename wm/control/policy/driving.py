@@ -1,0 +1,121 @@
+"""What workers do that drive with models: roll controllers out in lockstep.
+
+A task is a small picklable description; the environments and the networks stay in the worker.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from wm.control.policy.agent import Agent
+from wm.control.policy.controller import ControllerConfig
+from wm.core.params import SharedParams
+from wm.drive.rollout import Outcome, rollout
+from wm.drive.telemetry import telemetry
+from wm.drive.workers import MakeEnv, WorkerEnvs, save_recordings
+from wm.memory.networks import trained as memory
+from wm.memory.networks.mdnrnn import MDNRNN
+from wm.nn.compute import prepare
+from wm.vision.networks import trained as vision
+
+
+@dataclass(frozen=True)
+class AgentSpec:
+    """What a worker builds its environments and networks from."""
+
+    shared: SharedParams
+    """The shared parameters: device and precision."""
+    make_env: MakeEnv
+    """Makes an environment."""
+    vision: Path
+    """The folder of the vision model."""
+    memory: Path | None
+    """The folder of the memory; None where no controller looks at h."""
+
+    @property
+    def directories(self) -> list[Path]:
+        """The folders that results depend on."""
+        return [self.vision] if self.memory is None else [self.vision, self.memory]
+
+    def sizes(self) -> tuple[int, int]:
+        """Returns (latent size Z, hidden size H), read from the models' configs; H is 0 without a
+        memory. Raises UserError when a config is missing or damaged."""
+        latent_size = vision.read_config(self.vision).latent_size
+        if self.memory is None:
+            return latent_size, 0
+        return latent_size, memory.read_config(self.memory, latent_size).hidden_size
+
+    def create_worker(self) -> RolloutWorker:
+        """Returns a worker's context; an executor calls it once in each worker."""
+        return RolloutWorker(self)
+
+
+class RolloutWorker:
+    """A worker's environments and networks, on one thread."""
+
+    def __init__(self, spec: AgentSpec) -> None:
+        compute = prepare(spec.shared, threads=1)
+        self.envs = WorkerEnvs(spec.make_env)
+        self.vision = vision.load(spec.vision, compute)
+        self.memory: MDNRNN | None = None
+        if spec.memory is not None:
+            self.memory = memory.load(spec.memory, self.vision.latent_size, compute.device)
+
+
+@dataclass(frozen=True)
+class RolloutTask:
+    """Every controller on every track, in one lockstep."""
+
+    config: ControllerConfig
+    """What the controllers see."""
+    vectors: np.ndarray
+    """The controllers, float (C, P)."""
+    seeds: list[int]
+    """The seeds of the tracks."""
+    noise_seed: int
+    """The seed of the latents' noise where controllers act on samples."""
+    max_steps: int
+    """The number of steps after which an episode is truncated."""
+    patience: int | None = None
+    """Steps without a new tile that end an episode; None: none do."""
+    record_to: Path | None = None
+    """A folder for the recordings, named from `first_id` on; None records nothing."""
+    first_id: int = 0
+    """The id of the first recording."""
+
+
+def roll_out(worker: RolloutWorker, task: RolloutTask) -> list[Outcome]:
+    """Returns the outcomes of the C x len(seeds) episodes, those of a controller together."""
+    candidates = np.repeat(np.arange(len(task.vectors)), len(task.seeds))
+    agent = Agent(
+        worker.vision,
+        worker.memory,
+        task.config,
+        task.vectors,
+        candidates,
+        torch.Generator().manual_seed(task.noise_seed),
+    )
+    outcomes = rollout(
+        worker.envs.first(len(candidates)),
+        task.seeds * len(task.vectors),
+        agent,
+        max_steps=task.max_steps,
+        patience=task.patience,
+        telemetry=telemetry if task.record_to else None,
+    )
+    if task.record_to is None:
+        return outcomes
+    ids = range(task.first_id, task.first_id + len(outcomes))
+    save_recordings(task.record_to, ids, outcomes)
+    return [replace(outcome, episode=None) for outcome in outcomes]
+
+
+def agent_spec(shared: SharedParams, config: ControllerConfig, make_env: MakeEnv) -> AgentSpec:
+    """Returns the pipeline's own models: the vision model that `shared` names, and the memory if
+    the controller looks at h."""
+    memory_folder = Path("models/rnn") if config.inputs == "zh" else None
+    return AgentSpec(shared, make_env, Path("models") / shared.vision, memory_folder)

@@ -1,0 +1,1 @@
+"""Evolving the controller: optimisers, fitness, the loop."""

@@ -1,0 +1,116 @@
+"""The loop that evolves controllers: ask, evaluate, tell, validate; resumable.
+
+The state that is saved is the list of fitness arrays: telling them to a fresh optimiser again leads
+to the same state, bit for bit, without a pickle.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import numpy as np
+from threadpoolctl import threadpool_limits
+
+from wm.control.training.optimizer import Optimizer
+from wm.core.errors import UserError
+from wm.runtime.checkpoint import Checkpoint
+from wm.runtime.progress import Progress
+
+Row = dict[str, float | None]
+
+
+@dataclass
+class _State:
+    """All that a run's outcome depends on besides its parameters."""
+
+    fitness: list[list[float]] = field(default_factory=list)
+    validations: dict[int, float] = field(default_factory=dict)
+    """Mean return of the optimiser's mean after so many generations."""
+
+
+# the eigendecomposition's last bits depend on the number of threads
+@threadpool_limits.wrap(limits=1)
+def evolve(
+    optimizer: Optimizer,
+    evaluate: Callable[[int, np.ndarray], np.ndarray],
+    validate: Callable[[np.ndarray], float],
+    *,
+    generations: int,
+    validate_every: int,
+    weight_decay: float,
+    checkpoint: Checkpoint,
+    title: str,
+) -> tuple[np.ndarray, list[Row]]:
+    """Maximises a fitness and returns (best validated mean, float64 (D,), curve rows).
+
+    evaluate(generation, solutions (P, D)) gives the fitness (P,) of each; validate(mean (D,)) that
+    of the optimiser's mean on what does not change, every `validate_every` generations and after
+    the last: the mean that scored highest is returned (the earliest of equals).
+    `weight_decay` times the mean square of a solution is taken off its fitness (the paper's code).
+
+    A row of the curve holds the generation, counted from 1, the fitness' best, mean and std (before
+    weight decay), the step size, and the validation, None where there was none.
+    Raises UserError when a fitness is not finite.
+    """
+    state = _State()
+    if (saved := checkpoint.load()) is not None:
+        validations = {int(key): value for key, value in saved["validations"].items()}
+        state = _State(saved["fitness"], validations)
+    best, best_value = optimizer.mean, -np.inf
+    rows: list[Row] = []
+    resumed = len(state.fitness)
+    with Progress(title, generations, "generations", done=resumed) as progress:
+        for generation in range(generations):
+            solutions = optimizer.ask()
+            if generation == len(state.fitness):
+                fitness = evaluate(generation, solutions)
+                _check(fitness, optimizer.population, title, generation)
+                state.fitness.append(fitness.tolist())
+            fitness = np.array(state.fitness[generation])
+            optimizer.tell(weight_decay * np.square(solutions).mean(axis=1) - fitness)
+            number = generation + 1
+            if number % validate_every == 0 or number == generations:
+                if number not in state.validations:
+                    state.validations[number] = float(validate(optimizer.mean))
+                    _check(np.array([state.validations[number]]), 1, title, generation)
+                if state.validations[number] > best_value:
+                    best, best_value = optimizer.mean, state.validations[number]
+            rows.append(_row(number, fitness, optimizer.sigma, state.validations))
+            if generation >= resumed:
+                checkpoint.save({"fitness": state.fitness, "validations": state.validations})
+                validated = {"validation": best_value} if state.validations else {}
+                progress.advance(1, best=fitness.max(), mean=fitness.mean(), **validated)
+    return best, rows
+
+
+def summary(rows: list[Row]) -> Row:
+    """Returns the curve in few numbers: the best validation, and the last generation."""
+    last = rows[-1]
+    return {
+        "validation_best": max(value for row in rows if (value := row["validation"]) is not None),
+        "validation_last": last["validation"],
+        "generations": last["generation"],
+        "fitness_best": last["best"],
+        "fitness_mean": last["mean"],
+    }
+
+
+def _check(fitness: np.ndarray, population: int, title: str, generation: int) -> None:
+    assert fitness.shape == (population,), f"{fitness.shape} fitness for {population} solutions"
+    if not np.isfinite(fitness).all():
+        raise UserError(
+            f"{title}: a fitness of generation {generation + 1} is not finite; "
+            "the models or the environment's rewards are damaged"
+        )
+
+
+def _row(number: int, fitness: np.ndarray, sigma: float, validations: dict[int, float]) -> Row:
+    return {
+        "generation": number,
+        "best": float(fitness.max()),
+        "mean": float(fitness.mean()),
+        "std": float(fitness.std()),
+        "sigma": sigma,
+        "validation": validations.get(number),
+    }

@@ -1,0 +1,57 @@
+"""The fitness of controllers: their mean return on the fast renderer."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from wm.control.policy.controller import ControllerConfig
+from wm.control.policy.driving import RolloutTask, RolloutWorker, roll_out
+from wm.core import seeding
+from wm.core.shards import shards
+from wm.runtime.executor import Executor
+
+
+@dataclass(frozen=True)
+class ReturnFitness:
+    """Mean returns of controllers that the executor's workers drive."""
+
+    executor: Executor[RolloutWorker]
+    """The workers."""
+    config: ControllerConfig
+    """What the controllers see."""
+    seed: int
+    """The training seed, which decides tracks and the noise of sampled latents."""
+    episodes: int
+    """Episodes of a controller in `training`."""
+    shard_candidates: int
+    """Controllers of a task in `training`, tracks of a task in `validation`."""
+    max_steps: int
+    """The number of steps after which an episode is truncated."""
+    patience: int | None
+    """Steps without a new tile that end an episode; None: none do."""
+
+    def training(self, generation: int, vectors: np.ndarray) -> np.ndarray:
+        """Returns the mean return (P,) of each of `vectors` (P, D), on tracks that they share and
+        no other generation has."""
+        seeds = [seeding.integer(self.seed, "train", generation, i) for i in range(self.episodes)]
+        parts = shards(vectors, self.shard_candidates)
+        noise_seed = seeding.integer(self.seed, "train noise", generation)
+        returns = self._returns([(part, seeds) for part in parts], noise_seed)
+        return returns.reshape(len(vectors), len(seeds)).mean(axis=1)
+
+    def validation(self, vector: np.ndarray, tracks: int) -> float:
+        """Returns the mean return of `vector` (D,) on `tracks` tracks, always the same."""
+        seeds = [seeding.integer(self.seed, "validate", i) for i in range(tracks)]
+        parts = shards(seeds, self.shard_candidates)
+        noise_seed = seeding.integer(self.seed, "validate noise")
+        return float(self._returns([(vector[None], part) for part in parts], noise_seed).mean())
+
+    def _returns(self, parts: list[tuple[np.ndarray, list[int]]], noise_seed: int) -> np.ndarray:
+        tasks = [
+            RolloutTask(self.config, vectors, seeds, noise_seed + i, self.max_steps, self.patience)
+            for i, (vectors, seeds) in enumerate(parts)
+        ]
+        outcomes = [outcome for shard in self.executor.map(roll_out, tasks) for outcome in shard]
+        return np.array([outcome.return_ for outcome in outcomes])

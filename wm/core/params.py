@@ -1,0 +1,178 @@
+"""Typed access to params.yaml: an unknown key or a bad value is a one-line error that names it.
+
+A stage's parameters are its own section (what does not depend on the scale) over the scale's
+preset `presets.<scale>.<stage>`; where both name a key, the section wins, so one
+`dvc exp run -S '+train_vae.steps=500'` overrides any scale.
+"""
+
+from __future__ import annotations
+
+import pkgutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal, TypeVar
+
+import yaml
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+
+from wm.core.errors import UserError
+
+VISION_MODELS = tuple(
+    sorted(
+        module.name
+        for module in pkgutil.iter_modules([str(Path(__file__).parents[1] / "vision" / "models")])
+    )
+)
+"""Names that `vision` may have: the packages in wm/vision/models, none of which is imported."""
+STAGES = (
+    "collect",
+    *(f"train_{name}" for name in VISION_MODELS),
+    "encode",
+    "train_rnn",
+    "measure_rnn",
+    "train_controller",
+    "evaluate",
+    "film",
+)
+"""Names of the stages, in an order in which they can run."""
+SCALES = ("smoke", "laptop", "paper")
+
+
+class Params(BaseModel):
+    """Base of every schema: immutable, and strict about unknown keys."""
+
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", allow_inf_nan=False, protected_namespaces=()
+    )
+
+
+Size = Annotated[int, Field(ge=1, le=2**16)]
+"""Width of a network's layer; a larger one is a mistake, or a damaged file's."""
+
+
+def _vision_model(name: str) -> str:
+    if name not in VISION_MODELS:
+        raise ValueError(f"no such vision model; there are {', '.join(VISION_MODELS)}")
+    return name
+
+
+class SharedParams(Params):
+    """The keys at the top of params.yaml, shared by all stages."""
+
+    vision: Annotated[str, AfterValidator(_vision_model)]
+    """The vision model that encode and everything after it uses, a name of VISION_MODELS."""
+    scale: Literal["smoke", "laptop", "paper"]
+    """The preset that every stage takes its parameters from."""
+    seed: int = Field(ge=0, lt=2**63)
+    """The training seed, from which every random stream but evaluation's tracks is derived."""
+    precision: Literal["auto", "fp32", "bf16"]
+    """Arithmetic of the networks; `auto` is bf16 where the processor or the GPU has it."""
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    """Device of the networks; `auto` is the GPU where there is one."""
+    threads: int = Field(ge=1, le=1024)
+    """Threads of each training stage; part of the result, as sums depend on their order."""
+    workers: int | None = Field(default=None, ge=1)
+    """Processes of collect, train_controller and evaluate (null: one a core); never part of the
+    result."""
+    executor: Literal["process", "dask"] = "process"
+    """Where these three drive: in local processes or on a Dask cluster; never part of the
+    result."""
+    scheduler: str | None = None
+    """The Dask scheduler's address, such as tcp://head:8786."""
+
+
+P = TypeVar("P", bound=Params)
+
+
+def load_shared(path: Path | str = "params.yaml") -> SharedParams:
+    """Returns the shared keys; UserError as in `load`."""
+    return _shared(_read(Path(path)), Path(path))
+
+
+def load(stage: str, schema: type[P], path: Path | str = "params.yaml") -> tuple[SharedParams, P]:
+    """Returns the shared keys and the parameters of `stage`.
+
+    Raises UserError, naming the file and the key, for a missing or unreadable file, an unknown
+    key at any place that this stage reads, and a value of the wrong type or range.
+    """
+    path = Path(path)
+    document = _read(path)
+    shared = _shared(document, path)
+    presets = _section(document.get("presets"), path, "presets")
+    if unknown := sorted(set(presets) - set(SCALES)):
+        raise UserError(
+            f"{path}: unknown scale 'presets.{unknown[0]}'; scales: {', '.join(SCALES)}"
+        )
+    place = f"presets.{shared.scale}"
+    preset = _section(presets.get(shared.scale), path, place)
+    if unknown := sorted(set(preset) - set(STAGES)):
+        raise UserError(
+            f"{path}: unknown stage '{place}.{unknown[0]}'; stages: {', '.join(STAGES)}"
+        )
+    merged = {
+        **_section(preset.get(stage), path, f"{place}.{stage}"),
+        **_section(document.get(stage), path, stage),
+    }
+    return shared, _validate(schema, merged, path, f"{stage}.")
+
+
+def _shared(document: dict[str, Any], path: Path) -> SharedParams:
+    known = {*SharedParams.model_fields, *STAGES, "presets"}
+    if unknown := sorted(set(document) - known):
+        raise UserError(
+            f"{path}: unknown key '{unknown[0]}'; known keys: {', '.join(sorted(known))}"
+        )
+    top = {key: document[key] for key in SharedParams.model_fields if key in document}
+    return _validate(SharedParams, top, path, "")
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        document = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise UserError(f"{path}: not found; run from the repository's root") from None
+    except (yaml.YAMLError, ValueError, RecursionError) as error:  # a date like 2026-99-99, say
+        reason = " ".join(str(error).split())
+        raise UserError(f"{path}: not valid YAML: {reason}") from None
+    return _section(document, path, "the file")
+
+
+def _section(value: Any, path: Path, name: str) -> dict[str, Any]:
+    if value is None:
+        return {}
+    if not isinstance(value, dict):
+        raise UserError(f"{path}: {name} must be a mapping of keys to values, not {value!r}")
+    return {str(key): item for key, item in value.items()}
+
+
+def _validate(schema: type[P], values: dict[str, Any], path: Path, prefix: str) -> P:
+    # YAML 1.1 reads 1e-4 as a string; pydantic's lax mode makes it the number that was meant
+    try:
+        return schema.model_validate(values)
+    except ValidationError as error:
+        # a mistyped key is also a missing one: name what the user typed
+        first = min(error.errors(), key=lambda found: found["type"] != "extra_forbidden")
+        key = prefix + _key(first)
+        if first["type"] == "extra_forbidden":
+            reason = f"unknown key; known keys: {', '.join(schema.model_fields)}"
+        elif first["type"] == "missing":
+            reason = "missing; add it to the file"
+        else:
+            reason = f"{first['msg']}, not {first['input']!r}"
+        raise UserError(f"{path}: {key}: {reason}") from None
+
+
+def validated(schema: type[P], values: Mapping[str, Any], path: Path | str, remedy: str) -> P:
+    """Returns `values`, which were read from the file `path`, as `schema`.
+
+    Raises UserError with the first fault, naming the file and the key, and with `remedy`.
+    """
+    try:
+        return schema(**values)
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise UserError(f"{path}: {_key(first)}: {first['msg']}; {remedy}") from None
+
+
+def _key(error: Mapping[str, Any]) -> str:
+    return ".".join(str(part) for part in error["loc"])

@@ -1,0 +1,1 @@
+"""Stepping environments in lockstep, and what is recorded while they are driven."""

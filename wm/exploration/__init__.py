@@ -1,0 +1,1 @@
+"""Collecting episodes before any model exists."""

@@ -1,0 +1,1 @@
+"""The MDN-RNN, its mixture density and a trained one for use."""

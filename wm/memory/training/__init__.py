@@ -1,0 +1,1 @@
+"""Training the MDN-RNN: windows of episodes, losses, the learner."""

@@ -1,0 +1,26 @@
+"""The parameters of the stage train_rnn."""
+
+from __future__ import annotations
+
+from pydantic import Field
+
+from wm.memory.networks.mdnrnn import MdnRnnConfig
+
+
+class TrainRnn(MdnRnnConfig):
+    """The parameters of the stage train_rnn."""
+
+    steps: int = Field(ge=0)
+    """Optimisation steps; 0 is a memory that was never trained, the study's control."""
+    batch_size: int = Field(ge=1)
+    """Windows of a step."""
+    sequence_length: int = Field(ge=1)
+    """Steps of a window."""
+    learning_rate: float = Field(gt=0)
+    """Adam's."""
+    clip: float = Field(gt=0)
+    """The largest absolute value of the gradient's numbers; larger ones are clipped."""
+    validate_every: int = Field(ge=1)
+    """Steps between measurements on held-out windows."""
+    validation_batches: int = Field(ge=1)
+    """Batches of held-out windows that are measured."""

@@ -1,0 +1,1 @@
+"""What every network stands on: device and arithmetic, weights on disk, the posterior."""

@@ -1,0 +1,58 @@
+"""Where networks run and in what arithmetic; the one place that sets torch's global state."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+
+import torch
+
+from wm.core.errors import UserError
+from wm.core.params import SharedParams
+
+
+@dataclass(frozen=True)
+class Compute:
+    """A device and the type that its matrix products are made in."""
+
+    device: torch.device
+    """The CPU or the GPU."""
+    dtype: torch.dtype
+    """torch.bfloat16 or torch.float32."""
+
+    def names(self) -> dict[str, str]:
+        """Returns what `auto` has come to, for a checkpoint's key."""
+        return {"device": self.device.type, "dtype": str(self.dtype)}
+
+    def autocast(self) -> torch.autocast:
+        """Returns training's mixed precision: products in `dtype`, weights and sums in float32."""
+        return torch.autocast(
+            self.device.type, dtype=torch.bfloat16, enabled=self.dtype == torch.bfloat16
+        )
+
+
+def prepare(shared: SharedParams, threads: int) -> Compute:
+    """Sets torch up to give the same bits twice; returns where and in what type to compute.
+
+    `threads` is part of the result of a training stage (a sum's order depends on it), so it comes
+    from params.yaml, never from the number of cores. Rollout workers take 1.
+    Raises UserError for a GPU that is not there.
+    """
+    # cuBLAS is deterministic only with a fixed workspace, read when it is first used
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    torch.set_num_threads(threads)
+    torch.use_deterministic_algorithms(True)
+    # would overwrite every fresh tensor, in case one is read before it is written; ours never are
+    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
+    if shared.device == "cuda" and not torch.cuda.is_available():
+        raise UserError("params.yaml: device: cuda, but torch sees no GPU here; set auto or cpu")
+    with_gpu = shared.device != "cpu" and torch.cuda.is_available()
+    device = torch.device("cuda" if with_gpu else "cpu")
+    if shared.precision == "auto":
+        fast = torch.cuda.is_bf16_supported() if device.type == "cuda" else _cpu_has_bf16()
+        return Compute(device, torch.bfloat16 if fast else torch.float32)
+    return Compute(device, torch.bfloat16 if shared.precision == "bf16" else torch.float32)
+
+
+def _cpu_has_bf16() -> bool:
+    return bool(torch.cpu.get_capabilities().get("avx512_bf16", False))

@@ -1,0 +1,1 @@
+"""What is measured and drawn of finished models and runs."""

@@ -1,0 +1,94 @@
+"""What a trained MDN-RNN is worth on held-out episodes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+
+from wm.core.car_racing import REWARD_FLOOR
+from wm.core.episodes import EpisodeFile
+from wm.memory.latents import LatentEpisode
+from wm.memory.networks import mixture
+from wm.memory.networks.mdnrnn import MDNRNN
+from wm.nn.posterior import reparameterise
+from wm.report import memory_metrics
+from wm.vision.networks.trained import Vision
+
+CONTEXT = 60
+"""Real steps before a dream is measured: beyond the zoom-in of the first 50."""
+DREAM_EVERY = 100
+"""Steps between the starts of measured dreams in an episode."""
+
+
+def likelihood(
+    model: MDNRNN, train: Sequence[LatentEpisode], held_out: Sequence[LatentEpisode]
+) -> dict[str, float]:
+    """Returns the NLL beside its baselines and the reward head's correlation on the held-out
+    episodes, each as one sequence. z is drawn once, from generators of fixed seed."""
+    pairs = [_transitions(episode, index) for index, episode in enumerate(train)]
+    baselines = memory_metrics.Baselines.fit(
+        np.concatenate([z[:-1] for z in pairs]), np.concatenate([z[1:] for z in pairs])
+    )
+    nll, current, following, predicted, actual = [], [], [], [], []
+    device = next(model.parameters()).device
+    for index, episode in enumerate(held_out):
+        z = _transitions(episode, index)
+        target = torch.from_numpy(z).to(device)[None]
+        with torch.inference_mode():
+            action = torch.from_numpy(episode.actions).to(device)[None]
+            prediction, _ = model.sequence(target[:, :-1], action)
+            nll.append(mixture.nll(prediction.mixture, target[:, 1:])[0].cpu().numpy())
+        predicted.append(prediction.reward[0].cpu().numpy())
+        actual.append(episode.rewards.clip(REWARD_FLOOR))
+        current.append(z[:-1])
+        following.append(z[1:])
+    return {
+        **baselines.likelihood(
+            np.concatenate(nll), np.concatenate(current), np.concatenate(following)
+        ),
+        **memory_metrics.reward_correlation(np.concatenate(predicted), np.concatenate(actual)),
+    }
+
+
+def open_loop(
+    model: MDNRNN, vision: Vision, files: Sequence[EpisodeFile], latents: Sequence[LatentEpisode]
+) -> tuple[dict[str, float], np.ndarray, np.ndarray]:
+    """Dreams along the real actions of held-out episodes, after `CONTEXT` real steps each.
+
+    A dream starts every `DREAM_EVERY` steps of an episode and is as long as the longest of
+    memory_metrics.HORIZONS; where no episode is that long, context and dream share the longest.
+    Returns (metrics, the first dream's true frames (H + 1, 64, 64, 3) from the last one that the
+    model saw, the dreamed ones (H, 64, 64, 3)).
+    """
+    longest = max(len(episode.actions) for episode in latents)
+    context = min(CONTEXT, longest // 2)
+    horizon = min(max(memory_metrics.HORIZONS), longest - context)
+    length = context + horizon
+    mu, actions, frames = [], [], []
+    for file, episode in zip(files, latents, strict=True):
+        for start in range(0, len(episode.actions) - length + 1, DREAM_EVERY):
+            mu.append(episode.mu[start : start + length + 1])
+            actions.append(episode.actions[start : start + length])
+            frames.append(file.frames(range(start + context, start + length + 1)))
+    device = next(model.parameters()).device
+
+    def step(z: np.ndarray, action: np.ndarray, state: Any) -> tuple[np.ndarray, Any]:
+        now, taken = (torch.from_numpy(x).to(device)[:, None] for x in (z, action))
+        with torch.inference_mode():
+            prediction, state = model.sequence(now, taken, state)
+        return mixture.expectation(prediction.mixture)[:, 0].cpu().numpy(), state
+
+    dreamed = memory_metrics.dream(step, np.stack(mu), np.stack(actions), context)
+    metrics = memory_metrics.open_loop(
+        lambda z: vision.decode(torch.from_numpy(z)), dreamed, np.stack(frames)
+    )
+    return metrics, frames[0], vision.decode(torch.from_numpy(dreamed[0]))
+
+
+def _transitions(episode: LatentEpisode, index: int) -> np.ndarray:
+    """Returns one draw of the episode's z, float32 (T + 1, Z)."""
+    noise = np.random.Generator(np.random.PCG64(index)).standard_normal(episode.mu.shape)
+    return reparameterise(episode.mu, episode.logvar, noise.astype(np.float32))

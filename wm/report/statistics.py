@@ -1,0 +1,47 @@
+"""Summaries of episode returns, and the bootstrap behind every interval."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+from scipy.stats import bootstrap
+
+RESAMPLES = 10_000
+
+
+def summary(returns: np.ndarray) -> dict[str, float]:
+    """Returns the summary of returns (N,), N >= 2: mean, std, median, min, max, 95 % interval.
+
+    std is the sample's (ddof = 1). The 95 % interval is that of the mean, a percentile bootstrap
+    of 10,000 resamples from a fixed generator: the same returns in the same order always give the
+    same interval, and equal returns one of width 0. Raises ValueError for fewer than two returns.
+    """
+    returns = np.asarray(returns, np.float64)
+    if returns.ndim != 1 or len(returns) < 2:
+        raise ValueError(f"a spread takes at least two returns, (N,), not {returns.shape}")
+    low, high = interval([returns], np.mean)
+    return {
+        "mean": float(returns.mean()),
+        "std": float(returns.std(ddof=1)),
+        "median": float(np.median(returns)),
+        "min": float(returns.min()),
+        "max": float(returns.max()),
+        "ci95_low": low,
+        "ci95_high": high,
+    }
+
+
+def interval(
+    samples: Sequence[np.ndarray], statistic: Callable[..., np.ndarray]
+) -> tuple[float, float]:
+    """Returns the 95 % percentile bootstrap interval of `statistic` (it takes an `axis`) of
+    independent samples, each (N,) with N >= 2, from a fixed generator."""
+    found = bootstrap(
+        samples,
+        statistic,
+        n_resamples=RESAMPLES,
+        method="percentile",
+        rng=np.random.default_rng(0),
+    ).confidence_interval
+    return float(found.low), float(found.high)

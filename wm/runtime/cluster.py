@@ -1,0 +1,218 @@
+"""Shards of rollouts on a Dask cluster, as wm.runtime.executor has them in local processes.
+
+The workers are processes of one thread, started in a checkout of this commit, that see this folder
+at the same path (a shared file system). Dask sends a task again when its worker died; a task whose
+results are files replaces them whole, so it may run twice. Dask's protocol executes what it is
+sent: a cluster belongs on a network that is trusted.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib
+import logging
+import os
+import pickle
+import threading
+import uuid
+from collections import OrderedDict
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import CancelledError
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Generic, TypeVar
+
+from distributed import Client, Future, KilledWorker, get_worker
+
+from wm.core.errors import UserError
+from wm.runtime.checkpoint import versions
+
+Context = TypeVar("Context")
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+CONNECT = 30
+"""Seconds for the scheduler to answer."""
+WAIT = 60
+"""Seconds without a single worker before giving up."""
+POLL = 5.0
+"""Seconds between looks at whether there are workers."""
+KEPT = 4
+"""Clients whose contexts a worker keeps: so many may share it without building any twice."""
+KERNELS = ("OPENBLAS_CORETYPE", "OPENBLAS_NUM_THREADS")
+"""Environment variables that change the last digits of products: the stages fix them, and a worker
+has to be started with them."""
+
+
+def _digest() -> str:
+    """Returns a digest of what results depend on, as this process has it: the package's code, room
+    by room, and the versions of libraries."""
+    digest = hashlib.sha256()
+    package = Path(__file__).parents[1]
+    for path in sorted(package.rglob("*.py")):
+        digest.update(path.relative_to(package).as_posix().encode())
+        digest.update(path.read_bytes())
+    digest.update(versions().encode())
+    return digest.hexdigest()
+
+
+CODE = _digest()
+
+
+def _kernels() -> dict[str, str | None]:
+    return {name: os.environ.get(name) for name in KERNELS}
+
+
+@dataclass(frozen=True)
+class _Client:
+    """What a worker has to know of a client, sent with every task."""
+
+    name: str
+    """A name for one executor of one process: models that were trained anew are loaded anew."""
+    folder: str
+    """The client's working folder."""
+    code: str
+    """The digest of the client's code and libraries."""
+    kernels: dict[str, str | None]
+    """The client's KERNELS."""
+
+
+class Cluster(Generic[Context]):
+    """The workers of the scheduler at `address`, each with a context of its own.
+
+    A context manager. Leaving it, also by Ctrl-C, drops what no worker has begun.
+    """
+
+    def __init__(self, address: str, build: Callable[[], Context]) -> None:
+        """`build` makes a worker's context; it must be picklable (a function or a partial).
+
+        Raises UserError when no scheduler answers at `address`.
+        """
+        self._address = address
+        # what it logs of a lost connection is said by the UserError
+        for name in ("distributed", "distributed.client", "tornado", "tornado.application"):
+            logging.getLogger(name).setLevel(logging.CRITICAL)
+        try:
+            self._client = Client(address, timeout=CONNECT, set_as_default=False)
+        except (OSError, ValueError) as error:
+            reason = " ".join(str(error).split())
+            raise UserError(
+                f"params.yaml: scheduler: no Dask scheduler answers at {address} ({reason}); "
+                "start one, or set executor to process"
+            ) from None
+        self._name = _Client(uuid.uuid4().hex, os.getcwd(), CODE, _kernels())
+        self._build = build
+
+    def __enter__(self) -> Cluster[Context]:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        value: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._client.close(timeout=POLL)
+
+    def map(
+        self, function: Callable[[Context, Item], Result], items: Iterable[Item]
+    ) -> Iterator[Result]:
+        """Yields function(context, item) for each item, in the items' order.
+
+        An exception in a worker is raised here. Workers may come and go; UserError when one task
+        has ended several of them, when none is left, and when the scheduler is lost.
+        """
+
+        module = __name__
+
+        # bytes, and a local function, which Dask sends by value: the scheduler loads both, and a
+        # worker that cannot import this package has to live to say so
+        def run(task: bytes) -> Any:
+            return importlib.import_module(module).perform(task)
+
+        # what is sent is loaded only by a worker that has the same code
+        work = [pickle.dumps((self._build, function, item)) for item in items]
+        tasks = [pickle.dumps((self._name, part)) for part in work]
+        futures = [self._client.submit(run, task, pure=False) for task in tasks]
+        for future in futures:
+            yield self._result(future)
+            future.release()
+
+    def _result(self, future: Future) -> Any:
+        alone = 0.0
+        while True:
+            try:
+                error = future.exception(timeout=POLL)
+                break
+            except TimeoutError:
+                alone = 0.0 if self._has_workers() else alone + POLL
+            except (CancelledError, OSError):
+                raise self._lost() from None
+            if alone >= WAIT:
+                raise UserError(
+                    f"scheduler {self._address}: no worker for {WAIT} s; start some and run it "
+                    "again, it resumes"
+                )
+        if error is None:
+            try:
+                return future.result(timeout=CONNECT)
+            except (CancelledError, OSError):  # TimeoutError is one
+                raise self._lost() from None
+        if isinstance(error, KilledWorker):
+            raise UserError(
+                "a task ended every worker that took it (killed, or out of memory); "
+                "run it again, it resumes; smaller shards in params.yaml need less memory"
+            )
+        if isinstance(error, ModuleNotFoundError):
+            raise UserError(f"a worker cannot import {error.name}; {_START}")
+        raise error
+
+    def _has_workers(self) -> bool:
+        try:
+            return bool(self._client.nthreads())
+        except (OSError, RuntimeError):
+            raise self._lost() from None
+
+    def _lost(self) -> UserError:
+        return UserError(
+            f"scheduler {self._address}: lost; start it and its workers and run it again, it "
+            "resumes"
+        )
+
+
+_START = (
+    "start workers anew by `PYTHONPATH=. dask worker ADDRESS --nthreads 1`, with the libraries of "
+    "constraints.txt, in a checkout of the same commit that shares its files"
+)
+_contexts: OrderedDict[str, Any] = OrderedDict()
+_one_task = threading.Lock()
+
+
+def perform(task: bytes) -> Any:
+    """Runs a task in a worker, in the client's folder as a local process would be; returns its
+    result."""
+    with _one_task:
+        client, work = pickle.loads(task)
+        if client.code != CODE:
+            raise _refusal("has other code, or other versions of libraries, than this checkout")
+        if client.kernels != _kernels():
+            wanted = " ".join(f"{name}={value or ''}" for name, value in client.kernels.items())
+            raise _refusal(f"its environment is not that of the stages, {wanted}")
+        if get_worker().state.nthreads != 1:
+            raise _refusal("has several threads, and networks and environments of one")
+        try:
+            os.chdir(client.folder)
+        except OSError as error:
+            raise _refusal(f"{client.folder} is not there ({error.strerror})") from None
+        build, function, item = pickle.loads(work)
+        if client.name not in _contexts:
+            _contexts[client.name] = build()
+            if len(_contexts) > KEPT:
+                _contexts.popitem(last=False)
+        _contexts.move_to_end(client.name)
+        return function(_contexts[client.name], item)
+
+
+def _refusal(reason: str) -> UserError:
+    return UserError(f"worker {get_worker().address}: {reason}; {_START}")

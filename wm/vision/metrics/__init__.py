@@ -1,0 +1,1 @@
+"""What any vision model is measured by on held-out frames."""

@@ -1,0 +1,1 @@
+"""The VAE-GAN (Larsen et al. 2016)."""

@@ -1,0 +1,1 @@
+"""What runs wherever a trained vision model runs: layers, shared networks, loading."""
