@@ -156,7 +156,7 @@ def link(path: Path, other: Path) -> None:
 
 @contextlib.contextmanager
 def publish(directory: Path | str) -> Iterator[Path]:
-    """Gives a temporary folder that becomes `directory` when the block ends without an error.
+    """Yields a temporary folder that becomes `directory` when the block ends without an error.
 
     An older `directory` stays in place until then and is replaced whole; after an error nothing
     has changed. What a process that was killed in the middle left behind is removed.

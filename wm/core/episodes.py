@@ -112,8 +112,9 @@ def _text(facts: dict[str, int | str]) -> str:
 
 
 class EpisodeFile:
-    """A stored episode, opened and checked: where its frames are is in memory (8 bytes each),
-    everything else is read on demand.
+    """A stored episode, opened and checked.
+
+    The places of its frames are held in memory (8 bytes each); all else is read on demand.
 
     Raises UserError, naming the file, when it is missing, cut short or damaged in any bit: on
     opening, or for a frame when that frame is read.

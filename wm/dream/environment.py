@@ -16,7 +16,7 @@ class Dream:
     """B dreams in lockstep."""
 
     def __init__(self, memory: MDNRNN, temperature: float, generator: torch.Generator) -> None:
-        """`temperature` is that of section 4.1; the noise comes from `generator`."""
+        """Dreams with `memory` at a temperature (section 4.1); `generator` draws the noise."""
         self._memory, self._temperature, self._generator = memory, temperature, generator
 
     @property

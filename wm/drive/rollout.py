@@ -78,6 +78,7 @@ class _RunningEpisode:
         self._values: list[np.ndarray] = []
 
     def reset(self) -> np.ndarray:
+        """Starts the episode; returns its first frame."""
         try:
             frame, _ = self.env.reset(seed=self.seed)
         except Exception as error:
@@ -86,6 +87,7 @@ class _RunningEpisode:
         return frame
 
     def step(self, action: np.ndarray) -> np.ndarray:
+        """Takes an action, float32 (3,); returns the frame after it."""
         try:
             frame, reward, self.terminated, self.truncated, info = self.env.step(action)
         except Exception as error:
@@ -110,6 +112,7 @@ class _RunningEpisode:
         return self.terminated or self.truncated
 
     def outcome(self, index: int) -> Outcome:
+        """Returns how the episode went; `index` is the id of its recording."""
         rewards = np.array(self.rewards)
         return Outcome(
             seed=self.seed,
@@ -155,7 +158,7 @@ def rollout(
     patience: int | None = None,
     telemetry: Callable[[Any], np.ndarray] | None = None,
 ) -> list[Outcome]:
-    """Drives one episode for each of `seeds`, all in step, and returns them in that order.
+    """Drives one episode for each of `seeds` in lockstep; returns their outcomes in that order.
 
     `envs` holds at least as many environments; `seeds` name their tracks. An episode that ends
     leaves the batch: it changes nothing for the others. It ends with the environment's own

@@ -1,4 +1,4 @@
-"""The policies that collect data: nothing is learned yet, and all of the road should be seen.
+"""The policies that collect data: nothing is learned yet, and frames should show all of the road.
 
 `RandomPolicy` is that of other implementations: full gas, then a new random action every few steps.
 It leaves the road in the first corner, so most of what it sees is grass at walking speed.

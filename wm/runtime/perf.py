@@ -20,13 +20,13 @@ PATH = Path("metrics/perf.json")
 
 
 class Meter:
-    """Collects what a stage processed."""
+    """Counts what a stage has processed."""
 
     def __init__(self) -> None:
         self.counts: dict[str, int] = {}
 
     def count(self, what: str, number: int) -> None:
-        """`number` more of `what` ("frames", "steps") were processed."""
+        """Adds `number` to what was processed of `what` ("frames", "steps")."""
         self.counts[what] = self.counts.get(what, 0) + number
 
 

@@ -16,7 +16,7 @@ class Progress:
     """Counts `total` units of work; shows the rate, the time left and the latest numbers."""
 
     def __init__(self, title: str, total: int, unit: str, done: int = 0) -> None:
-        """`done` units were finished by an earlier attempt and count in no rate."""
+        """Starts at `done` units, which an earlier attempt finished and which count in no rate."""
         self._terminal = sys.stderr.isatty()
         self._bar = tqdm(
             total=total,
@@ -45,7 +45,7 @@ class Progress:
             self._print()
 
     def advance(self, units: int = 1, /, **numbers: float) -> None:
-        """`units` more are done; `numbers` (if any) replace the ones shown."""
+        """Adds `units` to what is done; `numbers` (if any) replace the ones shown."""
         self._done += units
         if numbers:
             self._numbers = "  ".join(f"{name} {value:.4g}" for name, value in numbers.items())

@@ -25,7 +25,7 @@ from wm.vision.networks import trained as vision
 
 @dataclass(frozen=True)
 class AgentSpec:
-    """What a worker builds its environments and networks from."""
+    """A description of an agent, from which a worker builds its environments and networks."""
 
     shared: SharedParams
     """The shared parameters: device and precision."""

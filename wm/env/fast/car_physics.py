@@ -32,6 +32,7 @@ class FastCar(Car):
             wheel.road_tiles = 0  # tiles under the wheel
 
     def control(self, steer: float, gas: float, brake: float) -> None:
+        """Sets the pedals, in [0, 1], and the front wheels' angle to steer to, in rad."""
         gas = min(max(gas, 0.0), 1.0)
         front_left, front_right, rear_left, rear_right = self.wheels
         front_left.steer = front_right.steer = steer
@@ -41,6 +42,7 @@ class FastCar(Car):
             wheel.brake = brake
 
     def step(self, dt: float) -> None:
+        """Applies the forces of `dt` seconds to the wheels, as gymnasium's Car.step does."""
         for wheel in self.wheels:
             joint = wheel.joint
             turn = 50.0 * (wheel.steer - joint.angle)
@@ -73,7 +75,7 @@ class FastCar(Car):
 
 
 class TileListener(contactListener):
-    """Counts tiles under each wheel, and tells `reached(tile)` of each tile's first touch."""
+    """Counts the tiles under each wheel, and calls `reached(tile)` when a tile is first touched."""
 
     def __init__(self, tiles: int, reached: Any) -> None:
         super().__init__()
@@ -81,6 +83,7 @@ class TileListener(contactListener):
         self._reached = reached
 
     def BeginContact(self, contact: Any) -> None:  # noqa: N802
+        """Takes note of a wheel that has come onto a tile."""
         tile, wheel = self._parties(contact)
         wheel.road_tiles += 1
         if self._new[tile]:
@@ -88,6 +91,7 @@ class TileListener(contactListener):
             self._reached(tile)
 
     def EndContact(self, contact: Any) -> None:  # noqa: N802
+        """Takes note of a wheel that has left a tile."""
         _, wheel = self._parties(contact)
         wheel.road_tiles -= 1
 

@@ -26,7 +26,7 @@ FULL_ZOOM = ZOOM * SCALE
 
 
 def draw(frame: np.ndarray, car: Car, zoom: float) -> None:
-    """Draw `car` onto `frame`, uint8 (64, 64, 3), in place. `zoom`: the window's pixels a unit."""
+    """Draws `car` onto `frame`, uint8 (64, 64, 3), in place; `zoom` is in pixels a unit."""
     if zoom < FULL_ZOOM:  # a wheel is a fraction of a pixel: drawn straight
         transmittance, color = _whole(zoom)
     else:
@@ -52,7 +52,7 @@ def _hull() -> np.ndarray:
 
 @cache
 def _wheel(index: int, turn: int, phase: int) -> np.ndarray:
-    """What a wheel changes about the hull's transmittance and colour."""
+    """Returns what a wheel changes about the hull's transmittance and colour."""
     car = _parked()
     wheel = car.wheels[index]
     wheel.angle, wheel.phase = turn * (MAX_TURN / TURNS), (phase + 0.5) * (math.tau / PHASES)
@@ -67,7 +67,8 @@ def _parked() -> Car:
 
 
 def _parts(objects: list[Any], zoom: float) -> np.ndarray:
-    """What `objects` of the parked car let through, and their colour: float32 (2, 9, 4, 3)."""
+    """Returns what `objects` of the parked car let through, and their colour: float32
+    (2, 9, 4, 3)."""
     car = _parked()
     everything, car.drawlist = car.drawlist, objects
     surface = pygame.Surface((_RIGHT - _LEFT, _BOTTOM - _TOP))
@@ -84,7 +85,7 @@ def _parts(objects: list[Any], zoom: float) -> np.ndarray:
 
 
 def _area(source: int, target: int) -> np.ndarray:
-    """The (target, source) matrix that resizes by area."""
+    """Returns the (target, source) matrix that resizes by area."""
     edges = np.arange(source + 1) * (target / source)
     low = np.arange(target)[:, None]
     inside = np.maximum(np.minimum(edges[1:], low + 1) - np.maximum(edges[:-1], low), 0.0)

@@ -124,7 +124,7 @@ class FastCarRacing(CarRacing):
             self.new_lap = True
 
     def _draw(self) -> np.ndarray:
-        """The frame, a fresh array."""
+        """Returns the frame, a fresh array."""
         hull = self.car.hull
         x, y = hull.position
         zoom = 0.1 * SCALE * max(1 - self.t, 0) + ZOOM * SCALE * min(self.t, 1)

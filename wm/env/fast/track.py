@@ -26,15 +26,20 @@ WHEEL_CATEGORY = 0x0020
 
 @dataclass(frozen=True)
 class Track:
-    """One track, shared by every episode on it and never written to."""
+    """A track, shared by every episode on it and never written to."""
 
-    tiles: list[tuple[float, float, float, float]]  # gymnasium's `env.track`
-    polygons: list[tuple[Quad, Color]]  # in painter's order
-    fixtures: list[fixtureDef]  # a sensor a tile, its index as user data
+    tiles: list[tuple[float, float, float, float]]
+    """gymnasium's `env.track`: (alpha, heading, x, y) of each tile, in driving order."""
+    polygons: list[tuple[Quad, Color]]
+    """The road's tiles and kerbs, in the order in which they are painted."""
+    fixtures: list[fixtureDef]
+    """A sensor for each tile, with its index as user data."""
     start_alpha: float
+    """gymnasium's `env.start_alpha`."""
 
     @cached_property
     def texture(self) -> Texture:
+        """The road as pictures, painted when they are first needed."""
         return paint(self.polygons)
 
 
@@ -54,7 +59,7 @@ def fixture(corners: list[tuple[float, float]], index: int) -> fixtureDef:
 
 
 class _TrackGenerator(CarRacing):
-    """gymnasium's `_create_track` with nothing behind it: the bodies it asks for are notes."""
+    """Runs gymnasium's `_create_track` without a world: it takes down the bodies asked for."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -67,6 +72,7 @@ class _TrackGenerator(CarRacing):
     road: Any  # what `_note_tile` returned, a tile each
 
     def generate(self, rng: np.random.Generator) -> Track:
+        """Returns the track that follows from `rng`."""
         self.np_random = rng
         while True:  # as gymnasium's reset: some random walks do not close
             self.road_poly: list[Any] = []

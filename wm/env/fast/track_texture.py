@@ -35,14 +35,17 @@ DARKENING = 2
 class Texture:
     """A mip pyramid of a rectangle of the playfield."""
 
-    left: int  # of the rectangle, in texels of level 0 from the playfield's corner
+    left: int
+    """The rectangle's left edge, in texels of level 0 from the playfield's corner."""
     top: int
-    levels: tuple[np.ndarray, ...]  # uint8 (H >> level, W >> level, 4)
+    """The rectangle's top edge, in the same texels."""
+    levels: tuple[np.ndarray, ...]
+    """The pictures, uint8 (H >> level, W >> level, 4)."""
 
 
 @cache
 def shade(color: Color) -> tuple[int, int, int, int]:
-    """`color` as it reaches the observation."""
+    """Returns `color` as it reaches the observation."""
     r, g, b = (max(c - DARKENING, 0) for c in color)
     return r, g, b, 0
 
@@ -65,19 +68,20 @@ def _halve(picture: np.ndarray) -> np.ndarray:
 
 @cache
 def grass() -> Texture:
-    """The whole playfield without a road."""
+    """Returns the whole playfield without a road."""
     return _pyramid(_checks(SIZE, CELL), 0, 0)
 
 
 @cache
 def _checks(size: int, cell: int) -> np.ndarray:
-    """Grass from a corner of the playfield on, uint8 (size, size, 4), its squares `cell` wide."""
+    """Returns grass from a corner of the playfield on, uint8 (size, size, 4), its squares `cell`
+    wide."""
     lighter = np.arange(size) // cell % 2 == 0
     return np.where((lighter[:, None] & lighter)[..., None], _PATCH, _GRASS)
 
 
 def paint(polygons: list[tuple[Quad, Color]]) -> Texture:
-    """The rectangle of the playfield that holds `polygons`, with them painted on it in order."""
+    """Returns the rectangle of the playfield that holds `polygons`, painted on it in order."""
     corners = np.array([quad for quad, _ in polygons])  # (N, 4, 2)
     across = corners[:, [1, 0, 3, 2]] - corners
     # where a bend turns over, gymnasium lays a kerb of no width along the middle of the road

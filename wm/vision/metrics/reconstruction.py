@@ -24,7 +24,7 @@ MAX_PSNR = 100.0
 
 
 def reconstruction(originals: np.ndarray, reconstructions: np.ndarray) -> dict[str, float]:
-    """Compares frames with their reconstructions, both uint8 (N, 64, 64, 3), N >= 1; returns
+    """Compares frames with their reconstructions, both uint8 (N, 64, 64, 3), N >= 1. Returns
 
     mse        mean squared error of values in [0, 1]
     psnr       10 log10(1 / mse) of the whole set, in dB, at most 100

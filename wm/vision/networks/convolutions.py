@@ -53,9 +53,11 @@ class FromPixel(nn.Linear):
 
 
 class _Transposed(torch.autograd.Function):
-    """x (N, C, H, W), weight (C, D, k, k), bias (D,) -> (N, D, H', W'): the gradient of a strided
-    convolution, whose own gradient is that convolution. Taken one by one, torch's kernels for
-    these are faster in bfloat16 on a CPU than that of nn.ConvTranspose2d's gradient."""
+    """A transposed convolution: x (N, C, H, W), weight (C, D, k, k), bias (D,) to (N, D, H', W').
+
+    It is the gradient of a strided convolution, and its own gradient is that convolution. One by
+    one, torch's kernels for these are faster in bfloat16 on a CPU than nn.ConvTranspose2d's.
+    """
 
     @staticmethod
     def forward(

@@ -18,24 +18,42 @@ class Recipe:
     scaled up, that of a discriminator that knows nothing yet is noise that it never recovers from.
     """
 
-    fakes: tuple[Literal["reconstruction", "sample"], ...]  # what the discriminator is shown
-    saturating: bool  # the decoder's adversarial loss: minus the discriminator's, or -log D(fake)
-    rate: float  # of the encoder and the decoder
+    fakes: tuple[Literal["reconstruction", "sample"], ...]
+    """The pictures that the discriminator is shown beside real frames."""
+    saturating: bool
+    """Whether the decoder's adversarial loss is minus the discriminator's, or -log D(fake)."""
+    rate: float
+    """Learning rate of the encoder and the decoder."""
     discriminator_rate: float
-    feature: tuple[float, float]  # learned similarity, for the encoder and for the decoder (gamma)
+    """Learning rate of the discriminator."""
+    feature: tuple[float, float]
+    """Weight of the learned similarity, for the encoder and for the decoder (the paper's gamma)."""
     adversarial: float
-    pixel: float = 0.0  # squared error, for both
-    kerb: float = 0.0  # added weight of a kerb's pixels in it
+    """Weight of the adversarial loss, for the decoder."""
+    pixel: float = 0.0
+    """Weight of the squared error, for both."""
+    kerb: float = 0.0
+    """Weight added to the pixels of kerbs and car in the squared error."""
     kl: float = 1.0
-    free_bits: float = 0.0  # nats a latent dimension that cost nothing
-    moment: float = 0.0  # the batch's z held at mean 0 and deviation 1
-    summed: bool = False  # learned similarity summed over a frame's features, not averaged
-    relative: bool = False  # weights of learned similarity are shares of the pixel gradient
-    limit: float | None = None  # the adversarial gradient's largest share of it
-    decay: bool = False  # half a cosine for the rates, or constant
+    """Weight of the KL, for the encoder."""
+    free_bits: float = 0.0
+    """Nats a latent dimension that cost nothing."""
+    moment: float = 0.0
+    """Weight of the loss that holds the batch's z at mean 0 and deviation 1."""
+    summed: bool = False
+    """Whether learned similarity is summed over a frame's features, or averaged."""
+    relative: bool = False
+    """Whether weights of learned similarity are shares of the pixel gradient."""
+    limit: float | None = None
+    """The adversarial gradient's largest share of the pixel gradient."""
+    decay: bool = False
+    """Whether the learning rates fall to 0 by half a cosine."""
     optimizer: Literal["adam", "rmsprop"] = "adam"
+    """The optimiser of all three networks."""
     beta1: float = 0.9
-    balance: float | None = None  # the discriminator's rate times sigmoid(balance * (fake - gen))
+    """Adam's."""
+    balance: float | None = None
+    """Scales the discriminator's rate by sigmoid(balance * (fake - gen))."""
 
 
 RECIPES = {
