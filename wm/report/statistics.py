@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 import numpy as np
-from scipy.stats import bootstrap
 
 RESAMPLES = 10_000
 
@@ -37,6 +36,8 @@ def interval(
 ) -> tuple[float, float]:
     """Returns the 95 % percentile bootstrap interval of `statistic` (it takes an `axis`) of
     independent samples, each (N,) with N >= 2, from a fixed generator."""
+    from scipy.stats import bootstrap  # a second, which no worker process should pay
+
     found = bootstrap(
         samples,
         statistic,

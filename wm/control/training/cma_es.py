@@ -15,10 +15,6 @@ import numpy as np
 
 from wm.core import seeding
 
-with warnings.catch_warnings():
-    warnings.simplefilter("ignore")  # pycma warns of optional plotting
-    import cma
-
 
 @dataclass(frozen=True)
 class Phase:
@@ -47,7 +43,7 @@ class PhasedCmaEs:
         self._left = 0  # generations of the phase
         self.generations = sum(phase.generations for phase in phases)
         """The number of generations of all phases."""
-        self.population = population
+        self._population = population
         self.mean = start
 
     @property
@@ -56,11 +52,11 @@ class PhasedCmaEs:
         return float(self._strategy.sigma)
 
     def ask(self) -> np.ndarray:
-        """Returns a generation's solutions, float64 (P, D)."""
+        """Returns a generation's solutions, float64 (P, D); at most `generations` times."""
         while not self._left:
             self._begin(*next(self._phases))
         self._asked = self._strategy.ask()
-        solutions = np.tile(self.mean, (self.population, 1))
+        solutions = np.tile(self.mean, (self._population, 1))
         solutions[:, self._active] = self._asked
         return solutions
 
@@ -74,10 +70,14 @@ class PhasedCmaEs:
     def _begin(self, number: int, phase: Phase) -> None:
         self._left, self._active = phase.generations, phase.active
         start = self.mean[phase.active]
-        self._strategy = _strategy(start, phase.sigma, self.population, self._seed, number)
+        self._strategy = _strategy(start, phase.sigma, self._population, self._seed, number)
 
 
 def _strategy(start: np.ndarray, sigma: float, population: int, seed: int, phase: int) -> Any:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # pycma warns of optional plotting
+        import cma  # a second, which no worker process should pay
+
     generator = seeding.generator(seed, "evolution", phase)
     options = {
         "popsize": population,

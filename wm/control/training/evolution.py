@@ -65,7 +65,7 @@ def evolve(
             solutions = optimizer.ask()
             if generation == len(state.fitness):
                 fitness = evaluate(generation, solutions)
-                _check(fitness, optimizer.population, title, generation)
+                _check(fitness, len(solutions), title, generation)
                 state.fitness.append(fitness.tolist())
             fitness = np.array(state.fitness[generation])
             optimizer.tell(weight_decay * np.square(solutions).mean(axis=1) - fitness)

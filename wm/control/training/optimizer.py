@@ -14,9 +14,6 @@ class Optimizer(Protocol):
     was interrupted tells them to a fresh optimiser again.
     """
 
-    population: int
-    """The number P of solutions in a generation."""
-
     @property
     def mean(self) -> np.ndarray:
         """The solution that it would settle on now, float64 (D,)."""
