@@ -11,7 +11,7 @@ A package has two modules. `networks` is imported wherever the trained model run
     create_learner(settings, ...)  a `training.train.VisionLearner`
 
 Nothing else names a model: a third one is a package, a stage in dvc.yaml and a section in
-params.yaml (docs/EXTENDING.md).
+params.yaml (docs/extending.md).
 """
 
 from __future__ import annotations
