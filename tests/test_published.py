@@ -1,0 +1,35 @@
+"""The models as DVC artifacts: a tag names a version, and `dvc artifacts get` fetches it."""
+
+from pathlib import Path
+
+import pytest
+import yaml
+
+from tests.conftest import Command
+from wm.core.params import VISION_MODELS
+
+ROOT = Path(__file__).parent.parent
+
+
+def test_every_model_is_an_artifact() -> None:
+    document = yaml.safe_load((ROOT / "dvc.yaml").read_text())
+    outs = {out for stage in document["stages"].values() for out in stage.get("outs", [])}
+    models = {out for out in outs if out.startswith("models/")}
+    assert {entry["path"] for entry in document["artifacts"].values()} == models
+    assert set(document["artifacts"]) == {*VISION_MODELS, "rnn", "controller"}
+
+
+@pytest.mark.parametrize("name", ["vae", "controller"])
+def test_a_tagged_version_is_fetched_without_a_clone(
+    repository: Path, shell: Command, tmp_path: Path, name: str
+) -> None:
+    remote, elsewhere = tmp_path / "remote", tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    shell(repository, "dvc", "remote", "add", "--local", "--force", "-d", "team", str(remote))
+    shell(repository, "dvc", "push", f"models/{name}")
+    shell(repository, "git", "tag", "-a", f"{name}@v1.0.0", "-m", "a version")
+    shell(elsewhere, "dvc", "artifacts", "get", str(repository), name)
+    files = {path.name: path.read_bytes() for path in (elsewhere / name).iterdir()}
+    there = repository / "models" / name
+    assert files == {path.name: path.read_bytes() for path in there.iterdir()}
+    assert "config.json" in files
