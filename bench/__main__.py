@@ -17,8 +17,13 @@ import torch
 
 from bench import agent, environment, loss, memory, pipeline, scaling, side_by_side, store, training
 from bench.side_by_side import Contest
-from wm import artifacts, compute, perf, workers
-from wm.params import Run
+from wm.core import artifacts
+from wm.core.params import SharedParams
+from wm.drive.workers import WorkerEnvs
+from wm.env.fast.environment import make
+from wm.exploration.recording import RecordingTask, record
+from wm.nn import compute
+from wm.runtime import perf
 
 RESULTS = Path(__file__).parent / "results.json"
 PARTS = ("scaling", "environment", "agent", "training", "loss", "store", "memory", "pipeline")
@@ -53,13 +58,13 @@ def main() -> None:
             with ExitStack() as stack:
                 compare(scaling.contests(Path(folder), stack))
         side_by_side.one_core()
-        run = Run(vision="vae", scale="laptop", seed=0, precision="auto", threads=1)
-        device = replace(compute.prepare(run, threads=1), device=torch.device("cpu"))
+        shared = SharedParams(vision="vae", scale="laptop", seed=0, precision="auto", threads=1)
+        device = replace(compute.prepare(shared, threads=1), device=torch.device("cpu"))
         directory, scratch = Path(folder) / "episodes", Path(folder) / "scratch"
         directory.mkdir()
         scratch.mkdir()
-        task = workers.Recording(list(range(EPISODES)), 0, 0.1, STEPS, directory)
-        workers.record(workers.Garage("fast"), task)
+        task = RecordingTask(list(range(EPISODES)), 0, 0.1, STEPS, directory)
+        record(WorkerEnvs(make), task)
         if "environment" in arguments.only:
             compare(environment.contests())
         if "agent" in arguments.only:

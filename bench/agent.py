@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import time
+from collections.abc import Sequence
 from functools import partial
 from typing import Any, Literal
 
@@ -13,17 +14,20 @@ import numpy as np
 import torch
 
 from bench import limits
-from bench.environment import Undrawn, drive
+from bench.environment import PhysicsOnly, drive
 from bench.peers import CHANNELS, UsualAgent, resize
 from bench.side_by_side import Contest, Rate
-from wm import controller, vae, vaegan
-from wm.agent import Agent
-from wm.car_racing import make
-from wm.compute import Compute
-from wm.controller import ControllerConfig
-from wm.mdnrnn import MDNRNN, MdnRnnConfig
-from wm.rollout import rollout
-from wm.vision import Vision
+from wm.control.policy import controller
+from wm.control.policy.agent import Agent
+from wm.control.policy.controller import ControllerConfig
+from wm.drive.rollout import rollout
+from wm.env.fast import environment
+from wm.memory.networks.mdnrnn import MDNRNN, MdnRnnConfig
+from wm.nn.compute import Compute
+from wm.vision.models.vae import networks as vae
+from wm.vision.models.vaegan import networks as vaegan
+from wm.vision.networks.trained import Autoencoder, Vision
+from wm.vision.training.optimisation import seeded
 
 LANES, TRACKS, STEPS = 64, 2, 400
 IDLE = (0.0, -1.0, -2.0)  # before tanh: little gas, so that an episode lasts
@@ -33,8 +37,9 @@ IDLE_ACTION = np.array([0.0, (1 + np.tanh(-1.0)) / 2, (1 + np.tanh(-2.0)) / 2], 
 new_tracks = itertools.count(10_000, TRACKS)
 
 
-def ours(vision: Vision, inputs: Literal["z", "zh"], envs: list[gymnasium.Env]) -> float:
-    """A shard of the laptop scale: 32 controllers on 2 tracks that are new, in lockstep."""
+def ours(vision: Vision, inputs: Literal["z", "zh"], envs: Sequence[gymnasium.Env]) -> float:
+    """Returns the steps a second of a shard of the laptop scale: 32 controllers on 2 tracks that
+    are new, in lockstep."""
     config = ControllerConfig(inputs=inputs, hidden_units=0, sample_z=False)
     memory = MDNRNN(vision.latent_size, MdnRnnConfig(hidden_size=256, mixtures=5)).eval()
     size = controller.parameter_count(config, vision.latent_size, 256)
@@ -49,7 +54,7 @@ def ours(vision: Vision, inputs: Literal["z", "zh"], envs: list[gymnasium.Env]) 
 
 
 def usual(env: gymnasium.Env, channels: int) -> float:
-    """One environment at a time, official frames, a batch of one."""
+    """Returns the steps a second of one environment at a time, official frames, a batch of one."""
     agent = UsualAgent(1, channels)
     taken, start = 0, time.perf_counter()
     frame, _ = env.reset(seed=0)
@@ -63,8 +68,8 @@ def usual(env: gymnasium.Env, channels: int) -> float:
 
 
 def fed_by_envpool(channels: int) -> float:
-    """As many environments as ours has, in EnvPool, and one batch a step. Each has a track of its
-    own, where ours share two, as a generation's candidates do."""
+    """Returns the steps a second of as many environments as ours has, in EnvPool, and one batch a
+    step. Each has a track of its own, where ours share two, as a generation's candidates do."""
     agent = UsualAgent(LANES, channels)
     pool: Any = envpool.make_gymnasium(
         "CarRacing-v3", num_envs=LANES, num_threads=1, max_episode_steps=STEPS, seed=1
@@ -81,36 +86,37 @@ def fed_by_envpool(channels: int) -> float:
 
 
 def contests(compute: Compute) -> list[Contest]:
-    envs, undrawn = [make("fast") for _ in range(LANES)], Undrawn()
+    envs, physics = [environment.make() for _ in range(LANES)], PhysicsOnly()
     official = gymnasium.make("CarRacing-v3")
-    with vae.seeded(0):
-        seed = vaegan.VAEGAN(vaegan.VaeganConfig(networks="seed"))
-    seed_eyes = Vision(seed.encoder, seed.decoder, 32, compute)
+    with seeded(0):
+        seed_networks = Autoencoder(*vaegan.build(vaegan.Config(networks="seed")))
+    seed_vision = Vision(seed_networks, 32, compute)
 
     def contest(scale: str, channels: int) -> Contest:
-        with vae.seeded(0):
-            network = vae.VAE(vae.VaeConfig(channels=channels))
-        eyes = Vision(network.encoder, network.decoder, 32, compute)
-        work = limits.forward_flops(network.encoder, (3, 64, 64))
+        with seeded(0):
+            networks = Autoencoder(*vae.build(vae.Config(channels=channels)))
+        vision = Vision(networks, 32, compute)
+        work = limits.forward_flops(networks.encoder, (3, 64, 64))
 
         def alone() -> float:
             first = next(new_tracks)
             return drive(envs[0], range(first, first + TRACKS))
 
         contenders: dict[str, Rate] = {
-            "ours, [z, h]": partial(ours, eyes, "zh", envs),
-            "ours, z": partial(ours, eyes, "z", envs),
+            "ours, [z, h]": partial(ours, vision, "zh", envs),
+            "ours, z": partial(ours, vision, "z", envs),
             "one environment at a time, gymnasium": partial(usual, official, channels),
             "batched over EnvPool": partial(fed_by_envpool, channels),
-            "ours, [z, h], VAE-GAN's seed networks (d = 8)": partial(ours, seed_eyes, "zh", envs),
-            "ours, z, VAE-GAN's seed networks (d = 8)": partial(ours, seed_eyes, "z", envs),
+            "ours, [z, h], VAE-GAN's seed networks (d = 8)": partial(ours, seed_vision, "zh", envs),
+            "ours, z, VAE-GAN's seed networks (d = 8)": partial(ours, seed_vision, "z", envs),
             "ours, the environment alone": alone,
         }
 
         def limit() -> float:
-            """The physics, then the encoder at the rate of a large product, on the one core."""
+            """Returns the rate of the physics, then the encoder at the rate of a large product, on
+            the one core."""
             encoder = limits.units_per_second(work, compute.dtype)
-            return 1 / (1 / drive(undrawn, range(1, 3)) + 1 / encoder)
+            return 1 / (1 / drive(physics, range(1, 3)) + 1 / encoder)
 
         return Contest(
             f"agent with the {scale} VAE, {channels} channels (limit: physics and encoder)",

@@ -1,5 +1,5 @@
 """A generation of CMA-ES on more cores than are at hand, by simulation: python -m bench.at_scale
-writes bench/at_scale.json, which docs/SCALE.md reads.
+writes bench/at_scale.json, which docs/scale.md reads.
 
 What goes in is measured: bench/cluster.json (a lockstep's seconds, a task's dispatch, CMA-ES) and
 the steps of every official episode in results/. What is assumed: workers as fast as the measured
@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from bench.cluster import RESULTS as MEASURED
-from wm import artifacts
+from wm.core import artifacts
 
 ROOT = Path(__file__).parent.parent
 RESULTS = Path(__file__).parent / "at_scale.json"

@@ -24,12 +24,15 @@ from threadpoolctl import threadpool_limits
 import stages  # noqa: F401  fixes the kernels in the environment, which workers have to share
 from bench import side_by_side
 from bench.agent import IDLE
-from bench.scaling import STEPS, fleet_models
+from bench.scaling import STEPS, untrained_agent
 from bench.side_by_side import Contest
-from wm import artifacts, controller, workers
-from wm.cluster import Cluster
-from wm.controller import ControllerConfig
-from wm.executor import Processes
+from wm.control.policy import controller
+from wm.control.policy.controller import ControllerConfig
+from wm.control.policy.driving import AgentSpec
+from wm.control.training.fitness import ReturnFitness
+from wm.core import artifacts
+from wm.runtime.cluster import Cluster
+from wm.runtime.executor import Processes
 
 RESULTS = Path(__file__).parent / "cluster.json"
 REPEATS = 3
@@ -50,25 +53,24 @@ def no_op(context: None, item: int) -> int:
 def main() -> None:
     content: dict[str, Any] = {"machine": side_by_side.machine(), "rows": []}
     with tempfile.TemporaryDirectory() as folder, ExitStack() as stack:
-        models = fleet_models(Path(folder))
+        spec = untrained_agent(Path(folder))
         clusters = {n: stack.enter_context(_cluster(n)) for n in (1, 2)}
         idle = controller.biased(IDLE, controller.parameter_count(SHAPE, 32, 256))
         numbers = iter(range(10**6))
 
-        def fleet(executor: Any, shard: int) -> workers.Fleet:
-            return workers.Fleet(executor, SHAPE, 0, EPISODES, shard, STEPS, None)
-
         def generation(executor: Any, shard: int, population: int) -> Callable[[], float]:
+            fitness = ReturnFitness(executor, SHAPE, 0, EPISODES, shard, STEPS, None)
+
             def rate() -> float:
                 start = time.perf_counter()
                 vectors = np.tile(idle, (population, 1))
-                fleet(executor, shard).fitness(next(numbers), vectors)
+                fitness.training(next(numbers), vectors)
                 return population * EPISODES * STEPS / (time.perf_counter() - start)
 
             return rate
 
-        on = {n: stack.enter_context(Cluster(clusters[n], models.cockpit)) for n in (1, 2)}
-        here = {n: stack.enter_context(Processes(n, models.cockpit)) for n in (1, 2)}
+        on = {n: stack.enter_context(Cluster(clusters[n], spec.create_worker)) for n in (1, 2)}
+        here = {n: stack.enter_context(Processes(n, spec.create_worker)) for n in (1, 2)}
         for contest in (
             Contest(
                 f"a generation of {POPULATION} controllers on {EPISODES} tracks",
@@ -88,7 +90,7 @@ def main() -> None:
             records = [row.record() for row in side_by_side.run(contest, REPEATS)]
             content["rows"] += records
             print(side_by_side.table(records), flush=True)
-        content["bytes_a_generation"] = _bytes(generation(on[2], SHARD, POPULATION), models, idle)
+        content["bytes_a_generation"] = _bytes(generation(on[2], SHARD, POPULATION), spec, idle)
         with Cluster(clusters[2], nothing) as empty, Processes(2, nothing) as local:
             content["milliseconds_a_task"] = {
                 "Dask workers, 2": _milliseconds(empty),
@@ -105,18 +107,18 @@ def _cluster(workers: int) -> Iterator[str]:
         yield cluster.scheduler_address
 
 
-def _bytes(generation: Callable[[], float], models: workers.Models, idle: np.ndarray) -> Any:
-    """What crosses the loopback device in a generation (both ways between client, scheduler and
-    workers, heartbeats included), and what the candidates and the models measure."""
+def _bytes(generation: Callable[[], float], spec: AgentSpec, idle: np.ndarray) -> Any:
+    """Returns the bytes that cross the loopback device in a generation (both ways between client,
+    scheduler and workers, heartbeats included), and those of the candidates and the models."""
     before = psutil.net_io_counters(pernic=True)["lo"].bytes_sent
     generation()
-    assert models.memory is not None
-    folders = (models.vision, models.memory)
     return {
         "sent": psutil.net_io_counters(pernic=True)["lo"].bytes_sent - before,
         "tasks": POPULATION // SHARD,
         "candidates": len(pickle.dumps(np.tile(idle, (POPULATION, 1)))),
-        "models": sum(path.stat().st_size for folder in folders for path in folder.iterdir()),
+        "models": sum(
+            path.stat().st_size for folder in spec.directories for path in folder.iterdir()
+        ),
     }
 
 
@@ -131,7 +133,7 @@ def _milliseconds(executor: Any) -> float:
 
 
 def _cma_seconds(population: int, parameters: int) -> float:
-    """Of asking and telling, a generation."""
+    """Returns the seconds of asking and telling a generation."""
     options = {"popsize": population, "seed": 1, "verbose": -9}
     with threadpool_limits(limits=1):
         strategy = cma.CMAEvolutionStrategy(np.zeros(parameters), 0.1, options)

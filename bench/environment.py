@@ -12,18 +12,21 @@ import gymnasium
 import numpy as np
 
 from bench.side_by_side import Contest
-from wm.car_racing import FastCarRacing, make
+from wm.core.car_racing import FRAME_SHAPE
+from wm.env import official
+from wm.env.fast import environment
+from wm.env.fast.environment import FastCarRacing
 
 EPISODES, STEPS = 2, 1000
 
 
 def action(step: int) -> np.ndarray:
-    """Gently swerving."""
+    """Returns the action of a step, float32 (3,): gently swerving."""
     return np.array([0.3 * np.sin(0.05 * step), 0.1, 0.0], np.float32)
 
 
 def drive(env: gymnasium.Env, seeds: range) -> float:
-    """Steps a second over an episode a seed."""
+    """Returns the steps a second over an episode a seed."""
     taken, start = 0, time.perf_counter()
     for seed in seeds:
         env.reset(seed=seed)
@@ -36,8 +39,8 @@ def drive(env: gymnasium.Env, seeds: range) -> float:
 
 
 def drive_envpool(count: int) -> float:
-    """The same with `count` of EnvPool's environments in step, which draw tracks of their own and
-    leave the frames at 96x96."""
+    """Returns the same with `count` of EnvPool's environments in step, which draw tracks of their
+    own and leave the frames at 96x96."""
     pool: Any = envpool.make_gymnasium(
         "CarRacing-v3", num_envs=count, num_threads=1, max_episode_steps=STEPS, seed=1
     )
@@ -51,17 +54,17 @@ def drive_envpool(count: int) -> float:
     return rate
 
 
-class Undrawn(FastCarRacing):
-    """The physics alone."""
+class PhysicsOnly(FastCarRacing):
+    """CarRacing-v3 that draws no frames."""
 
-    _blank = np.zeros((64, 64, 3), np.uint8)
+    _blank = np.zeros(FRAME_SHAPE, np.uint8)
 
     def _draw(self) -> np.ndarray:
         return self._blank
 
 
 def contests() -> list[Contest]:
-    fast, official, undrawn = make("fast"), make("official"), Undrawn()
+    ours_env, gymnasium_env, physics = environment.make(), official.make(), PhysicsOnly()
     ours, theirs = itertools.count(1000, EPISODES), itertools.count(1000, EPISODES)
     seen = range(1, 1 + EPISODES)
 
@@ -77,12 +80,19 @@ def contests() -> list[Contest]:
         Contest(
             "environment, tracks that are new",
             "steps/s",
-            {"ours": lambda: new(fast, ours), "gymnasium": lambda: new(official, theirs), **pools},
+            {
+                "ours": lambda: new(ours_env, ours),
+                "gymnasium": lambda: new(gymnasium_env, theirs),
+                **pools,
+            },
         ),
         Contest(
             "environment, tracks seen before, as by a generation's candidates (limit: the physics)",
             "steps/s",
-            {"ours": lambda: drive(fast, seen), "gymnasium": lambda: drive(official, seen)},
-            limit=lambda: drive(undrawn, seen),
+            {
+                "ours": lambda: drive(ours_env, seen),
+                "gymnasium": lambda: drive(gymnasium_env, seen),
+            },
+            limit=lambda: drive(physics, seen),
         ),
     ]

@@ -12,7 +12,8 @@ SIDE, TIMES = 2048, 4
 
 
 def units_per_second(flops: float, dtype: torch.dtype) -> float:
-    """How many units of `flops` floating-point operations each a large product's rate allows."""
+    """Returns how many units of `flops` floating-point operations each the rate of a large product
+    allows."""
     a, b = torch.randn(2, SIDE, SIDE).to(dtype)
     start = time.perf_counter()
     for _ in range(TIMES):
@@ -21,7 +22,8 @@ def units_per_second(flops: float, dtype: torch.dtype) -> float:
 
 
 def forward_flops(network: nn.Module, shape: tuple[int, ...]) -> float:
-    """Of one example of `shape`, two a multiply-add, in convolutions and dense layers."""
+    """Returns the floating-point operations that one example of `shape` takes in convolutions and
+    dense layers, two a multiply-add."""
     total = 0.0
 
     def count(layer: Any, inputs: tuple[torch.Tensor], output: torch.Tensor) -> None:

@@ -14,9 +14,14 @@ from typing import Any
 
 import torch
 
-from wm import compute, episodes, vae
-from wm.params import Run
-from wm.vision_data import VisionData
+from wm.core import episodes
+from wm.core.params import SharedParams
+from wm.nn import compute
+from wm.vision.metrics.held_out import HeldOutFrames
+from wm.vision.models.vae.learner import VaeLearner
+from wm.vision.models.vae.networks import Config
+from wm.vision.training.optimisation import Schedule
+from wm.vision.training.train import TrainingFrames
 
 LIMIT = 2**30
 """Bytes of private writable memory that may be reserved; to allocate more fails."""
@@ -24,7 +29,7 @@ TIMES, STEPS, BATCH, HELD_OUT = (20, 320), 30, 64, 256
 
 
 def rows(recorded: Path, scratch: Path) -> list[dict[str, Any]]:
-    """The recorded episodes `TIMES` over, by links."""
+    """Returns the peaks of training on the recorded episodes `TIMES` over, by links."""
     found = []
     for times in TIMES:
         folder = scratch / f"{times}_times"
@@ -47,6 +52,7 @@ def rows(recorded: Path, scratch: Path) -> list[dict[str, Any]]:
 
 
 def table(rows: list[dict[str, Any]]) -> str:
+    """Returns the rows as text."""
     lines = ["\ntraining the VAE under a limit on private memory (resident: with libraries), MiB"]
     lines += [
         f"  {row['frames']:>12,} frames{row['decoded_mib']:>12,} decoded"
@@ -58,16 +64,18 @@ def table(rows: list[dict[str, Any]]) -> str:
 
 def _train(folder: Path) -> None:
     resource.setrlimit(resource.RLIMIT_DATA, (LIMIT, LIMIT))
-    run = Run(vision="vae", scale="laptop", seed=0, precision="auto", threads=1)
-    device = replace(compute.prepare(run, threads=1), device=torch.device("cpu"))
-    data = VisionData(folder, HELD_OUT, 0, device)
-    learner = vae.VaeLearner(vae.VaeConfig(), device, vae.Schedule(1e-3, STEPS, False), seed=0)
+    shared = SharedParams(vision="vae", scale="laptop", seed=0, precision="auto", threads=1)
+    device = replace(compute.prepare(shared, threads=1), device=torch.device("cpu"))
+    data, held_out = TrainingFrames(folder, 0, device), HeldOutFrames(folder, HELD_OUT)
+    learner = VaeLearner(Config(), device, Schedule(1e-3, STEPS, False), seed=0)
     for step in range(STEPS):
         learner.step(data.batch(step, BATCH), torch.Generator().manual_seed(step))
     # not getrusage: what it tells of a child holds the peak of the parent that started it
     status = Path("/proc/self/status").read_text()
     (peak,) = re.findall(r"VmHWM:\s+(\d+) kB", status)
-    print(len(data.training), peak)
+    assert len(held_out.frames) <= HELD_OUT  # in memory until here, as in the stage
+    training, _ = episodes.split(episodes.ids_in(folder))
+    print(len(episodes.FrameSet(folder, training)), peak)
 
 
 if __name__ == "__main__":

@@ -15,7 +15,7 @@ ROOT = Path(__file__).parent.parent
 
 
 def no_op_seconds(folder: Path, repeats: int) -> float:
-    """The median of `repeats`."""
+    """Returns the median of `repeats`, in seconds, in a copy made in `folder`."""
     copy = folder / "copy"
     tracked = subprocess.check_output(["git", "ls-files"], cwd=ROOT, text=True).split("\n")[:-1]
     for name in tracked:

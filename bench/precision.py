@@ -1,5 +1,5 @@
-"""What the eyes' arithmetic and the renderer do to a score: the trained controller of the workspace
-on the same tracks under each, and the paired differences from bf16 on official frames.
+"""What the networks' arithmetic and the renderer do to a score: the trained controller of the
+workspace on the same tracks under each, and the paired differences from bf16 on official frames.
 
 python -m bench.precision [--episodes 32] writes bench/precision.json.
 """
@@ -12,17 +12,23 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
-import yaml
 
-from wm import artifacts, controller, seeding, weights, workers
-from wm.executor import Processes
-from wm.params import Run
-from wm.statistics import summary
+from wm.control.policy import controller
+from wm.control.policy.driving import RolloutTask, agent_spec, roll_out
+from wm.core import artifacts, params, seeding
+from wm.core.shards import shards
+from wm.drive.workers import MakeEnv
+from wm.env import official
+from wm.env.fast import environment
+from wm.memory.networks import trained as memory
+from wm.report.statistics import summary
+from wm.runtime.executor import Processes
+from wm.vision.networks import trained as vision
 
 RESULTS = Path(__file__).parent / "precision.json"
 SHARD = 8
 ARITHMETIC: tuple[Literal["bf16", "fp32"], ...] = ("bf16", "fp32")
-RENDERERS: tuple[workers.Renderer, ...] = ("official", "fast")
+RENDERERS: dict[str, MakeEnv] = {"official": official.make, "fast": environment.make}
 
 
 def main() -> None:
@@ -30,24 +36,22 @@ def main() -> None:
     parser.add_argument("--episodes", type=int, default=32)
     count = parser.parse_args().episodes
     assert count >= 2, "an interval takes at least two episodes"
-    written = yaml.safe_load(Path("params.yaml").read_text())
-    shared = Run(**{name: written[name] for name in Run.model_fields if name in written})
-    sizes = (
-        weights.read_config(Path("models") / shared.vision)["latent_size"],
-        weights.read_config(Path("models/rnn"))["hidden_size"],
-    )
-    config, vector = controller.load(Path("models/controller"), *sizes)
+    shared = params.load_shared()
+    latent_size = vision.read_config(Path("models") / shared.vision).latent_size
+    hidden_size = memory.read_config(Path("models/rnn"), latent_size).hidden_size
+    config, vector = controller.load(Path("models/controller"), latent_size, hidden_size)
     seeds = [seeding.integer(shared.seed, "precision", i) for i in range(count)]
     rows: list[dict[str, Any]] = []
     for renderer, arithmetic in itertools.product(RENDERERS, ARITHMETIC):
-        run = shared.model_copy(update={"precision": arithmetic})
+        changed = shared.model_copy(update={"precision": arithmetic})
         tasks = [
-            workers.Drive(config, vector[None], seeds[i : i + SHARD], i, max_steps=1000)
-            for i in range(0, count, SHARD)
+            RolloutTask(config, vector[None], part, noise_seed=i * SHARD, max_steps=1000)
+            for i, part in enumerate(shards(seeds, SHARD))
         ]
-        with Processes(run.workers, workers.models(run, config, renderer).cockpit) as executor:
-            shards = executor.map(workers.drive, tasks)
-            returns = [outcome.return_ for shard in shards for outcome in shard]
+        spec = agent_spec(changed, config, RENDERERS[renderer])
+        with Processes(changed.workers, spec.create_worker) as executor:
+            outcomes = executor.map(roll_out, tasks)
+            returns = [outcome.return_ for shard in outcomes for outcome in shard]
         first = rows[0]["returns"] if rows else returns
         difference = np.subtract(returns, first)
         row: dict[str, Any] = {"renderer": renderer, "precision": arithmetic}

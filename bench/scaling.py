@@ -7,6 +7,7 @@ import shutil
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -14,23 +15,35 @@ import numpy as np
 from bench.agent import IDLE
 from bench.peers import CHANNELS
 from bench.side_by_side import Contest
-from wm import controller, memory, vae, weights, workers
-from wm.controller import ControllerConfig
-from wm.executor import Processes
-from wm.mdnrnn import MDNRNN, MdnRnnConfig
-from wm.params import Run
+from wm.control.policy import controller
+from wm.control.policy.controller import ControllerConfig
+from wm.control.policy.driving import AgentSpec
+from wm.control.training.fitness import ReturnFitness
+from wm.core.params import SharedParams
+from wm.drive.workers import WorkerEnvs
+from wm.env.fast import environment
+from wm.exploration.recording import RecordingTask, record
+from wm.memory.networks import trained as memory
+from wm.memory.networks.mdnrnn import MDNRNN, MdnRnnConfig
+from wm.runtime.executor import Processes
+from wm.vision.models.vae.networks import Config, build
+from wm.vision.networks import trained as vision
+from wm.vision.networks.trained import Autoencoder
+from wm.vision.training.optimisation import seeded
 
 STEPS = 200
 MANY, FEW = 64, 4  # episodes, and controllers
 
 
 def contests(folder: Path, stack: ExitStack) -> list[Contest]:
-    """`folder` takes the models and the recordings; `stack` closes the workers."""
+    """Returns the contests; `folder` takes the models and the recordings, `stack` closes the
+    workers."""
     numbers = itertools.count()
     shape = ControllerConfig(inputs="zh", hidden_units=0, sample_z=False)
-    models = fleet_models(folder)
-    collectors = {n: stack.enter_context(Processes(n, workers.fast_garage)) for n in (1, 2)}
-    drivers = {n: stack.enter_context(Processes(n, models.cockpit)) for n in (1, 2)}
+    spec = untrained_agent(folder)
+    create_envs = partial(WorkerEnvs, environment.make)
+    collectors = {n: stack.enter_context(Processes(n, create_envs)) for n in (1, 2)}
+    drivers = {n: stack.enter_context(Processes(n, spec.create_worker)) for n in (1, 2)}
     idle = controller.biased(IDLE, controller.parameter_count(shape, 32, 256))
 
     def collect(count: int, episodes: int) -> Callable[[], float]:
@@ -38,9 +51,9 @@ def contests(folder: Path, stack: ExitStack) -> list[Contest]:
             directory = folder / f"recording{next(numbers)}"
             directory.mkdir()
             ids = np.split(np.arange(episodes), range(FEW, episodes, FEW))
-            tasks = [workers.Recording(part.tolist(), 0, 0.1, STEPS, directory) for part in ids]
+            tasks = [RecordingTask(part.tolist(), 0, 0.1, STEPS, directory) for part in ids]
             start = time.perf_counter()
-            frames = sum(collectors[count].map(workers.record, tasks))
+            frames = sum(collectors[count].map(record, tasks))
             seconds = time.perf_counter() - start
             shutil.rmtree(directory)
             return frames / seconds
@@ -48,7 +61,7 @@ def contests(folder: Path, stack: ExitStack) -> list[Contest]:
         return rate
 
     def generation(count: int, population: int) -> Callable[[], float]:
-        fleet = workers.Fleet(
+        fitness = ReturnFitness(
             drivers[count], shape, seed=0, episodes=4, shard_candidates=min(16, population // 2),
             max_steps=STEPS, patience=None,
         )  # fmt: skip
@@ -56,8 +69,8 @@ def contests(folder: Path, stack: ExitStack) -> list[Contest]:
 
         def rate() -> float:
             start = time.perf_counter()
-            fleet.fitness(next(numbers), vectors)
-            return population * fleet.episodes * STEPS / (time.perf_counter() - start)
+            fitness.training(next(numbers), vectors)
+            return population * fitness.episodes * STEPS / (time.perf_counter() - start)
 
         return rate
 
@@ -85,13 +98,12 @@ def contests(folder: Path, stack: ExitStack) -> list[Contest]:
     ]
 
 
-def fleet_models(folder: Path) -> workers.Models:
-    eyes, shape = (
-        vae.VaeConfig(channels=CHANNELS["laptop's"]),
-        MdnRnnConfig(hidden_size=256, mixtures=5),
-    )
-    with vae.seeded(0):
-        weights.save(folder / "vae", vae.VAE(eyes), {"kind": "vae", **eyes.model_dump()})
-        memory.save(folder / "rnn", MDNRNN(eyes.latent_size, shape), shape)
-    run = Run(vision="vae", scale="laptop", seed=0, precision="auto", threads=1)
-    return workers.Models(run, "fast", folder / "vae", folder / "rnn")
+def untrained_agent(folder: Path) -> AgentSpec:
+    """Returns an agent of the laptop scale's networks, untrained, which it writes into `folder`."""
+    config = Config(channels=CHANNELS["laptop's"])
+    shape = MdnRnnConfig(hidden_size=256, mixtures=5)
+    with seeded(0):
+        vision.save(folder / "vae", "vae", Autoencoder(*build(config)), config.model_dump())
+        memory.save(folder / "rnn", MDNRNN(config.latent_size, shape), shape)
+    shared = SharedParams(vision="vae", scale="laptop", seed=0, precision="auto", threads=1)
+    return AgentSpec(shared, environment.make, folder / "vae", folder / "rnn")

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from bench.side_by_side import Contest
-from wm import episodes
+from wm.core import episodes
 
 BATCH, BATCHES = 64, 20
 

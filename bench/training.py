@@ -14,12 +14,21 @@ from torch import Tensor
 from bench import limits
 from bench.peers import CHANNELS, UsualMemory, UsualVae, to_tensor
 from bench.side_by_side import Contest
-from wm import adversarial, episodes, latents, vae, vaegan
-from wm.compute import Compute
-from wm.latents import LatentDataset, LatentEpisode
-from wm.mdnrnn import MDNRNN, MdnRnnConfig, MdnRnnLearner
-from wm.vision import Vision
-from wm.vision_data import VisionData
+from wm.core import episodes
+from wm.memory.latents import LatentEpisode
+from wm.memory.networks.mdnrnn import MDNRNN, MdnRnnConfig
+from wm.memory.training.learner import MdnRnnLearner
+from wm.memory.training.windows import LatentDataset, training_batch
+from wm.nn.compute import Compute
+from wm.nn.posterior import reparameterise
+from wm.vision.models.vae import networks as vae
+from wm.vision.models.vae.learner import VaeLearner
+from wm.vision.models.vaegan import networks as vaegan
+from wm.vision.models.vaegan.learner import VaeganLearner
+from wm.vision.models.vaegan.recipes import RECIPES
+from wm.vision.networks.trained import Autoencoder, Vision
+from wm.vision.training.optimisation import Schedule, seeded
+from wm.vision.training.train import TrainingFrames
 
 BATCH, STEPS = 64, 15
 SEQUENCES, LENGTH = 64, 64
@@ -27,7 +36,8 @@ ENCODED = 512  # frames of a repetition
 
 
 def paced(step: Callable[[int], object], units: int) -> Callable[[], float]:
-    """STEPS steps of `units` each; goes on from where the last call ended."""
+    """Returns what takes STEPS steps of `units` each, from where the last call ended, and returns
+    the units a second."""
     numbers: Iterator[int] = itertools.count()
 
     def rate() -> float:
@@ -40,6 +50,7 @@ def paced(step: Callable[[int], object], units: int) -> Callable[[], float]:
 
 
 def noise(step: int) -> torch.Generator:
+    """Returns the generator of a step's noise."""
     return torch.Generator().manual_seed(step)
 
 
@@ -47,7 +58,7 @@ class Usual:
     """The usual loop's model and optimiser."""
 
     def __init__(self, channels: int, learning_rate: float) -> None:
-        with vae.seeded(0):
+        with seeded(0):
             self.model = UsualVae(channels)
         self.optimizer = torch.optim.Adam(self.model.parameters(), lr=learning_rate)
 
@@ -58,33 +69,35 @@ class Usual:
         self.optimizer.step()
 
 
-def ours(compute: Compute, channels: int, learning_rate: float) -> vae.VaeLearner:
-    """With the loss of the usual one: squared error and KL, no bits free."""
-    config = vae.VaeConfig(channels=channels, free_bits=0.0)
-    return vae.VaeLearner(config, compute, vae.Schedule(learning_rate, 10**6, False), seed=0)
+def ours(compute: Compute, channels: int, learning_rate: float) -> VaeLearner:
+    """Returns our learner with the loss of the usual one: squared error and KL, no bits free."""
+    config = vae.Config(channels=channels, free_bits=0.0)
+    return VaeLearner(config, compute, Schedule(learning_rate, 10**6, False), seed=0)
 
 
 def contests(compute: Compute, directory: Path) -> list[Contest]:
-    """On the recorded episodes in `directory`."""
-    data = VisionData(directory, 100, 0, compute)
-    frames = data.training[np.arange(min(len(data.training), 4000))]
+    """Returns the contests on the recorded episodes in `directory`."""
+    everything = episodes.FrameSet(directory, episodes.split(episodes.ids_in(directory))[0])
+    frames = everything[np.arange(min(len(everything), 4000))]
+    data = TrainingFrames(directory, 0, compute)
     both = [vision(compute, data, frames, scale, CHANNELS[scale]) for scale in CHANNELS]
     return [contest for pair in both for contest in pair] + [memory(compute, directory)]
 
 
 def vision(
-    compute: Compute, data: VisionData, frames: np.ndarray, scale: str, channels: int
+    compute: Compute, data: TrainingFrames, frames: np.ndarray, scale: str, channels: int
 ) -> tuple[Contest, Contest]:
+    """Returns the contests in training and encoding; `frames` are uint8 (N, 64, 64, 3)."""
     learner, usual = ours(compute, channels, 1e-3), Usual(channels, 1e-3)
     in_memory = to_tensor(frames)  # as the usual loop holds its data: all of it, in float32
-    gan = adversarial.VaeganLearner(
-        vaegan.VaeganConfig(channels=channels, depth=4), compute, adversarial.RECIPES["anchored"],
+    gan = VaeganLearner(
+        vaegan.Config(channels=channels, depth=4), compute, RECIPES["anchored"],
         steps=10**6, warmup=0, seed=0,
     )  # fmt: skip
-    network = vae.VAE(vae.VaeConfig(channels=channels))
-    forward = limits.forward_flops(network.encoder, (3, 64, 64))
-    step = 3 * (forward + limits.forward_flops(network.decoder, (32,)))
-    eyes = Vision(network.encoder, network.decoder, 32, compute)
+    networks = Autoencoder(*vae.build(vae.Config(channels=channels)))
+    forward = limits.forward_flops(networks.encoder, (3, 64, 64))
+    step = 3 * (forward + limits.forward_flops(networks.decoder, (32,)))
+    model = Vision(networks, 32, compute)
 
     def drawn(step: int) -> Tensor:
         return in_memory[torch.randint(len(in_memory), (BATCH,), generator=noise(step))]
@@ -118,14 +131,14 @@ def vision(
         Contest(
             f"encoding with the {scale} VAE, {channels} channels",
             "frames/s",
-            {"ours": passes(eyes.encode), "the usual, fp32, NCHW": passes(usual_encode)},
+            {"ours": passes(model.encode), "the usual, fp32, NCHW": passes(usual_encode)},
             lambda: limits.units_per_second(forward, compute.dtype),
         ),
     )
 
 
 def memory(compute: Compute, directory: Path) -> Contest:
-    """The MDN-RNN on made-up latents of the episodes' lengths."""
+    """Returns the contest in training the MDN-RNN on made-up latents of the episodes' lengths."""
     rng = np.random.default_rng(0)
     encoded = []
     for id_ in episodes.ids_in(directory):
@@ -138,15 +151,15 @@ def memory(compute: Compute, directory: Path) -> Contest:
     weights = sum(p.numel() for name, p in model.named_parameters() if "bias" not in name)
 
     def step(number: int) -> object:
-        batch = latents.training_batch(dataset, SEQUENCES, 0, number, compute.device)
+        batch = training_batch(dataset, SEQUENCES, 0, number, compute.device)
         return learner.step(batch, noise(number))
 
     usual = UsualMemory()
     optimizer = torch.optim.Adam(usual.parameters(), lr=1e-3)
 
     def usual_step(number: int) -> None:
-        batch = latents.training_batch(dataset, SEQUENCES, 0, number, compute.device)
-        z = batch.mu + torch.exp(0.5 * batch.logvar) * torch.randn_like(batch.mu)
+        batch = training_batch(dataset, SEQUENCES, 0, number, compute.device)
+        z = reparameterise(batch.mu, batch.logvar, torch.randn_like(batch.mu))
         optimizer.zero_grad()
         usual.loss(z, batch.action, batch.reward, batch.done).backward()
         optimizer.step()

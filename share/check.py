@@ -11,7 +11,7 @@ from typing import Any
 from dvc.repo import Repo
 from dvc_data.hashfile.hash import fobj_md5
 
-from wm.progress import Progress
+from wm.runtime.progress import Progress
 
 READERS = 8
 OBJECT = re.compile(r"[0-9a-f]{32}(\.dir)?")

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from dvc.repo import Repo
 
-from wm.errors import UserError
+from wm.core.errors import UserError
 
 
 def push(repo: Repo, remote: str | None) -> int:

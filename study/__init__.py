@@ -1,1 +1,1 @@
-"""The verdict: is a VAE-GAN a better eye than a VAE? Runs over seeds, statistics and a report."""
+"""VAE-GAN against VAE as the vision model: runs over seeds, statistics and a report."""

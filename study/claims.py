@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from study.comparison import BETTER, MEASURES, RETURN, SEEDS_NEEDED, WORSE, Measure
-from study.typography import number, percent, signed, span
+from study.formatting import number, percent, signed, span
 
 BY_KEY = {measure.key: measure for measure in MEASURES}
 
@@ -22,13 +22,15 @@ class Claim:
     """What the sources say of the VAE-GAN, and the measures that tell."""
 
     text: str
+    """The claim in a sentence."""
     keys: tuple[str, ...]
+    """The measures on which it says which of the two is ahead."""
     expects: str
     """The verdict on the VAE-GAN that bears the claim out."""
     beside: tuple[str, ...] = ()
     """Measures on which it names no side, or of which it does not speak."""
     note: str = ""
-    """On those."""
+    """What is to be said of those."""
 
 
 CLAIMS = (
@@ -70,7 +72,7 @@ CONTROL_KEYS = (
     "encode.ssim",
     "train_rnn.nll",
 )
-"""What a control is compared by."""
+"""The measures that a control is compared by."""
 
 
 @dataclass(frozen=True)
@@ -79,9 +81,13 @@ class Whisker:
     difference, and further right is better for ours."""
 
     mean: float
+    """The mean difference."""
     bootstrap: tuple[float, float]
+    """The ends of the bootstrap interval."""
     t: tuple[float, float] | None
+    """The ends of Student's t, None where it is not shown."""
     seeds: list[float]
+    """The difference of each seed."""
 
 
 @dataclass(frozen=True)
@@ -145,13 +151,14 @@ def _row(pair: dict[str, Any], measure: Measure, expects: str | None) -> Row:
 
 
 def _ratio(measure: Measure, ours: float, theirs: float) -> str:
-    """How many times theirs, of what a training costs."""
+    """Returns how many times theirs ours is, of what a training costs; nothing otherwise."""
     costs = ("seconds", "per_second", "memory_mb")
     return f"{ours / theirs:.2f}" if measure.key.endswith(costs) and theirs else ""
 
 
 def headline(pair: dict[str, Any]) -> dict[str, Any]:
-    """The answer, and the same tracks seed by seed on one scale."""
+    """Returns the answer, and the same tracks seed by seed on one scale, for `pair` of
+    comparison.json."""
     found, tracks = pair["measures"][RETURN.key], pair["tracks"]
     extent = max((abs(end) for track in tracks for end in track["bootstrap"]), default=0.0) or 1.0
     return {
@@ -190,7 +197,7 @@ def _track_whisker(track: dict[str, Any], extent: float) -> Whisker:
 
 
 def _dots(found: dict[str, Any]) -> dict[str, Any]:
-    """Both variants' seeds on one line: the ends of the scale, and places in percent."""
+    """Returns both variants' seeds on one line: the ends of the scale, and places in percent."""
     values = {side: np.array(found[side]["values"]) for side in ("ours", "theirs")}
     together = np.concatenate(list(values.values()))
     low, high = together.min(), together.max()
@@ -209,6 +216,7 @@ def _iqm(values: Sequence[float], enough: bool) -> str:
 
 
 def measured(claim: Claim, pair: dict[str, Any]) -> dict[str, Any]:
+    """Returns a claim with the rows of its measures, for `pair` of comparison.json."""
     measured = pair["measures"]
     rows = [_row(pair, BY_KEY[key], claim.expects) for key in claim.keys if key in measured]
     beside = [_row(pair, BY_KEY[key], None) for key in claim.beside if key in measured]
@@ -236,9 +244,9 @@ def _tally(rows: Sequence[Row]) -> str:
 
 
 def control(pair: dict[str, Any]) -> dict[str, Any]:
-    """A pair that is not the question's: the difference on the same tracks within each seed and,
-    from two seeds on, the measures. What is the same in both, run for run, is only named: the
-    control shares it."""
+    """Returns a pair of comparison.json that is not the question's: the difference on the same
+    tracks within each seed and, from two seeds on, the measures. What is the same in both, run for
+    run, is only named: the control shares it."""
     measured = [BY_KEY[key] for key in CONTROL_KEYS if key in pair["measures"]]
     same = [m for m in measured if _same(pair["measures"][m.key])]
     return {

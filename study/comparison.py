@@ -14,9 +14,9 @@ from typing import Any, Literal
 import numpy as np
 from scipy import stats
 
-from study.runs import Run
-from wm.errors import UserError
-from wm.statistics import RESAMPLES, interval
+from study.runs import RunRecord
+from wm.core.errors import UserError
+from wm.report.statistics import RESAMPLES, interval
 
 SEEDS_NEEDED = 5
 VERDICT = (
@@ -35,7 +35,7 @@ class Measure:
     """One number of a run."""
 
     key: str
-    """As in Run.row()."""
+    """The key of RunRecord.row()."""
     title: str
     good: Literal["higher", "lower"]
     digits: int
@@ -86,26 +86,26 @@ PAIRS = (
 
 
 def iqm(values: np.ndarray, axis: int = -1) -> np.ndarray:
-    """The interquartile mean (Agarwal et al. 2021, arXiv:2108.13264)."""
+    """Returns the interquartile mean over `axis` (Agarwal et al. 2021, arXiv:2108.13264)."""
     return np.asarray(stats.trim_mean(values, 0.25, axis=axis))
 
 
 def probability_ahead(ours: np.ndarray, theirs: np.ndarray, axis: int = -1) -> np.ndarray:
-    """The probability that a run of ours (..., N) has more than one of theirs (..., M), ties half
-    (the probability of improvement of Agarwal et al. 2021)."""
+    """Returns the probability that a run of ours (..., N) has more than one of theirs (..., M), a
+    tie counting half (the probability of improvement of Agarwal et al. 2021)."""
     assert axis in (-1, ours.ndim - 1), "samples lie along the last axis"
     signs = np.sign(ours[..., :, None] - theirs[..., None, :])
     return np.asarray((signs / 2 + 0.5).mean(axis=(-2, -1)))
 
 
 def over_seeds(ours: np.ndarray, theirs: np.ndarray, good: str) -> dict[str, Any]:
-    """Ours against theirs, (S,) each, S >= 2, one value a training seed, in the same order.
+    """Compares ours with theirs, (S,) each, S >= 2, one value a training seed, in the same order.
 
-    Of both the mean and the IQM; of their difference within a seed the mean and its 95 % intervals,
-    bootstrap and t; the probability that any run of ours is ahead of any of theirs (less is ahead
-    if `good` is "lower"; not paired by seed) and its interval; in how many seeds ours is ahead; the
-    verdict on ours, as VERDICT says. The bootstrap intervals of fewer than five seeds, and of IQM
-    and probability at any number so small, are narrower than they say.
+    Returns of both the mean and the IQM; of their difference within a seed the mean and its 95 %
+    intervals, bootstrap and t; the probability that any run of ours is ahead of any of theirs (less
+    is ahead if `good` is "lower"; not paired by seed) and its interval; in how many seeds ours is
+    ahead; the verdict on ours, as VERDICT says. The bootstrap intervals of fewer than five seeds,
+    and of IQM and probability at any number so small, are narrower than they say.
     """
     difference = ours - theirs
     low, high = interval([difference], np.mean)
@@ -138,7 +138,7 @@ def _summary(values: np.ndarray) -> dict[str, Any]:
 
 
 def verdict(seeds: int, low: float, high: float, good: str) -> str:
-    """The word for a difference between `low` and `high`; see VERDICT."""
+    """Returns the word for a difference between `low` and `high`; see VERDICT."""
     if seeds < SEEDS_NEEDED:
         return TOO_FEW
     if low <= 0 <= high:
@@ -146,9 +146,9 @@ def verdict(seeds: int, low: float, high: float, good: str) -> str:
     return BETTER if (low > 0) == (good == "higher") else WORSE
 
 
-def over_tracks(ours: Run, theirs: Run) -> dict[str, Any]:
-    """The difference of two runs' returns on the same tracks: its mean, 95 % paired bootstrap
-    interval over tracks, and how many tracks each had the higher return on."""
+def over_tracks(ours: RunRecord, theirs: RunRecord) -> dict[str, Any]:
+    """Returns the difference of two runs' returns on the same tracks: its mean, 95 % paired
+    bootstrap interval over tracks, and how many tracks each had the higher return on."""
     tables = ours.curve("evaluate"), theirs.curve("evaluate")
     if {*tables[0]["seed"]} != {*tables[1]["seed"]}:
         raise UserError(f"{ours.cell}, {theirs.cell}: not the same tracks; delete one's results")

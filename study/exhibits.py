@@ -27,54 +27,62 @@ from typing import Any
 import numpy as np
 import torch
 from dvc.api import DVCFileSystem
-from gymnasium import Env
 
 from stages.encode import Encode
 from stages.evaluate import Evaluate
 from study import experiments, runs
 from study.grid import VAE, VAEGAN, Cell
-from study.runs import EXHIBITS, Run
-from wm import (
-    artifacts,
-    car_racing,
-    compute,
-    controller,
-    episodes,
-    figures,
-    latents,
-    memory,
-    params,
-    seeding,
-    vae,
-    vision,
-)
-from wm.agent import Agent
-from wm.controller import ControllerConfig
-from wm.errors import UserError
-from wm.mdnrnn import MDNRNN
-from wm.memory_metrics import HORIZONS
-from wm.rollout import rollout
-from wm.vision import Vision
-from wm.vision_data import VisionData
+from study.runs import EXHIBITS, RunRecord
+from wm.control.policy import controller
+from wm.control.policy.agent import Agent
+from wm.control.policy.controller import ControllerConfig
+from wm.core import artifacts, episodes, params, seeding
+from wm.core.car_racing import TELEMETRY
+from wm.core.errors import UserError
+from wm.core.frames import mse_of_each
+from wm.core.params import SharedParams
+from wm.drive.rollout import Env, rollout
+from wm.drive.telemetry import telemetry
+from wm.env import official
+from wm.memory import latents
+from wm.memory.networks import trained as memory
+from wm.memory.networks.mdnrnn import MDNRNN
+from wm.nn import compute
+from wm.nn.posterior import kl_divergence
+from wm.report.memory import open_loop
+from wm.report.memory_metrics import HORIZONS
+from wm.vision.metrics.held_out import HeldOutFrames
+from wm.vision.networks import trained as vision
+from wm.vision.networks.trained import Vision
 
 RANKS = (0, 25, 50, 75, 100)
+"""Ranks of the frames that are shown, in percent."""
 DIMENSIONS = 6
+"""Latent dimensions that are traversed."""
 VALUES = (-3, -2, -1, 0, 1, 2, 3)
+"""Values of a traversed dimension, in standard deviations from its mean."""
 DRIVES = {"worst": 0.0, "median": 0.5}
-"""Which episodes are driven again, by their place in the order of returns."""
+"""Episodes that are driven again, by their place in the order of returns."""
 
 
 @dataclass(frozen=True)
-class Driver:
+class TrainedRun:
     """A finished run's models, and what its params.yaml says."""
 
-    run: Run
+    record: RunRecord
+    """What is kept of the run."""
     folder: Path
-    shared: params.Run
+    """The folder with its params.yaml, data and models."""
+    shared: SharedParams
+    """The shared parameters in its params.yaml."""
     vision: Vision
+    """Its vision model."""
     memory: MDNRNN
+    """Its memory."""
     config: ControllerConfig
+    """What its controller sees."""
     vector: np.ndarray
+    """Its controller, float (P,)."""
 
 
 def write(seed: int) -> None:
@@ -84,37 +92,37 @@ def write(seed: int) -> None:
     """
     arrays: dict[str, np.ndarray] = {}
     with tempfile.TemporaryDirectory() as folder:
-        drivers = {
+        trained = {
             variant.name: _fetch(Cell(variant, seed), Path(folder) / variant.name)
             for variant in (VAE, VAEGAN)
         }
         facts: dict[str, Any] = {
             "seed": seed,
-            "cells": [driver.run.cell for driver in drivers.values()],
+            "cells": [run.record.cell for run in trained.values()],
             "ranks": RANKS,
             "mse": {},
             "traversal": {},
             "traversal_values": VALUES,
-            "dream_steps": HORIZONS,
+            "dream_steps": [],
             "drives": [],
         }
-        _pictures(drivers, arrays, facts)
-        for name, driver in drivers.items():
-            _dream(name, driver, arrays)
+        _reconstruct_and_traverse(trained, arrays, facts)
+        for name, run in trained.items():
+            facts["dream_steps"] = _dream(name, run, arrays)
             for rank, place in DRIVES.items():
-                facts["drives"].append(_drive(driver, rank, place, len(facts["drives"]), arrays))
+                facts["drives"].append(_drive(run, rank, place, len(facts["drives"]), arrays))
     artifacts.save_tensors(EXHIBITS.with_suffix(".safetensors"), arrays)
     artifacts.write_json(EXHIBITS.with_suffix(".json"), facts)
 
 
-def _fetch(cell: Cell, folder: Path) -> Driver:
-    run = runs.load(cell)
-    if run is None or run.error is not None:
+def _fetch(cell: Cell, folder: Path) -> TrainedRun:
+    record = runs.load(cell)
+    if record is None or record.error is not None:
         raise UserError(f"{cell.name}: has no result yet; run `make study`")
-    revision = next((r for r in experiments.revisions(cell.name) if _made(r, run)), None)
+    revision = next((r for r in experiments.revisions(cell.name) if _made(r, record)), None)
     if revision is None:
         raise UserError(f"{cell.name}: its experiment is not in this repository; `dvc exp pull` "
-                        f"it, or delete {run.directory} and run `make study`")  # fmt: skip
+                        f"it, or delete {record.directory} and run `make study`")  # fmt: skip
     files = DVCFileSystem(rev=revision)
     folder.mkdir()
     for path in ("params.yaml", "data/episodes", "data/latents", "models"):
@@ -122,110 +130,116 @@ def _fetch(cell: Cell, folder: Path) -> Driver:
             files.get(path, str(folder / path), recursive=True)
         except FileNotFoundError:
             raise UserError(f"{cell.name}: {path} is not in DVC's cache; run `dvc pull`") from None
-    shared, _ = params.load("encode", Encode, folder / "params.yaml")
-    device = compute.prepare(shared, threads=1)
-    eyes = vision.load(folder / "models" / shared.vision, device)
-    remembered = memory.load(folder / "models/rnn", eyes.latent_size, device.device)
+    shared = params.load_shared(folder / "params.yaml")
+    prepared = compute.prepare(shared, threads=1)
+    encoder = vision.load(folder / "models" / shared.vision, prepared)
+    model = memory.load(folder / "models/rnn", encoder.latent_size, prepared.device)
     config, vector = controller.load(
-        folder / "models/controller", eyes.latent_size, remembered.hidden_size
+        folder / "models/controller", encoder.latent_size, model.hidden_size
     )
-    return Driver(run, folder, shared, eyes, remembered, config, vector)
+    return TrainedRun(record, folder, shared, encoder, model, config, vector)
 
 
-def _made(revision: str, run: Run) -> bool:
-    """Whether an experiment is the one that a run was kept from."""
+def _made(revision: str, record: RunRecord) -> bool:
+    """Returns whether an experiment is the one that a run was kept from."""
     found = [out for outs in experiments.output_hashes(revision).values() for out in outs.items()]
-    return {*run.hashes.items()} <= {*found}
+    return {*record.hashes.items()} <= {*found}
 
 
-def _pictures(
-    drivers: dict[str, Driver], arrays: dict[str, np.ndarray], facts: dict[str, Any]
+def _reconstruct_and_traverse(
+    trained: dict[str, TrainedRun], arrays: dict[str, np.ndarray], facts: dict[str, Any]
 ) -> None:
-    """Reconstructions and traversals: both models' of the same frames."""
-    first = next(iter(drivers.values()))
-    shared, encode = params.load("encode", Encode, first.folder / "params.yaml")
-    data = VisionData(
-        first.folder / "data/episodes", encode.held_out_frames, shared.seed, first.vision.compute
-    )
-    pictures = {name: data.reconstruct(driver.vision) for name, driver in drivers.items()}
-    errors = {name: figures.mse(data.held_out, shown) for name, shown in pictures.items()}
+    """Adds reconstructions and traversals: both models' of the same frames."""
+    first = next(iter(trained.values()))
+    _, encode = params.load("encode", Encode, first.folder / "params.yaml")
+    held_out = HeldOutFrames(first.folder / "data/episodes", encode.held_out_frames)
+    decoded = {name: held_out.reconstruct(run.vision) for name, run in trained.items()}
+    errors = {name: mse_of_each(held_out.frames, frames) for name, frames in decoded.items()}
     order = np.argsort(sum(errors.values()), kind="stable")
     chosen = order[np.linspace(0, len(order) - 1, len(RANKS)).round().astype(int)]
-    arrays["frames"] = data.held_out[chosen]
-    for name, driver in drivers.items():
-        arrays[f"reconstruction_{name}"] = pictures[name][chosen]
+    arrays["frames"] = held_out.frames[chosen]
+    for name, run in trained.items():
+        arrays[f"reconstruction_{name}"] = decoded[name][chosen]
         facts["mse"][name] = errors[name][chosen].tolist()
         arrays[f"traversal_{name}"], facts["traversal"][name] = _traversal(
-            driver.vision, data.held_out, int(chosen[len(chosen) // 2])
+            run.vision, held_out.frames, int(chosen[len(chosen) // 2])
         )
 
 
-def _traversal(seen: Vision, frames: np.ndarray, frame: int) -> tuple[np.ndarray, dict[str, Any]]:
-    mu, logvar = seen.encode(frames)
-    kl = vae.kl_divergence(mu, logvar).mean(dim=0)
+def _traversal(model: Vision, frames: np.ndarray, frame: int) -> tuple[np.ndarray, dict[str, Any]]:
+    """Returns frame number `frame` of `frames`, uint8 (N, 64, 64, 3), decoded along its latent
+    dimensions, uint8 (DIMENSIONS, len(VALUES), 64, 64, 3), and which ones these are."""
+    mu, logvar = model.encode(frames)
+    kl = kl_divergence(mu, logvar).mean(dim=0)
     dimensions = torch.argsort(kl, descending=True, stable=True)[:DIMENSIONS]
     mean, std = mu.mean(dim=0), mu.std(dim=0)
     rows = []
     for dimension in dimensions.tolist():
         z = mu[frame].repeat(len(VALUES), 1)
         z[:, dimension] = mean[dimension] + std[dimension] * torch.tensor(VALUES).to(z)
-        rows.append(seen.decode(z))
+        rows.append(model.decode(z))
     kept = {"dimensions": dimensions.tolist(), "kl": kl[dimensions].tolist()}
     return np.stack(rows), kept
 
 
-def _dream(name: str, driver: Driver, arrays: dict[str, np.ndarray]) -> None:
-    """The first dream of train_rnn's own measurement; the same frames for either model."""
-    where = driver.folder / "data"
-    _, held_out = episodes.split(episodes.ids_in(where / "latents"))
-    files = [episodes.EpisodeFile(where / "episodes" / episodes.file_name(i)) for i in held_out]
-    encoded = [latents.read(where / "latents", i) for i in held_out]
-    _, real, dreamed = memory.open_loop(driver.memory, driver.vision, files[:1], encoded[:1])
-    steps = np.array(HORIZONS)
+def _dream(name: str, run: TrainedRun, arrays: dict[str, np.ndarray]) -> list[int]:
+    """Adds the first dream of measure_rnn, with the same true frames for either model; returns
+    after how many steps its frames are."""
+    data = run.folder / "data"
+    first = episodes.split(episodes.ids_in(data / "latents"))[1][0]
+    file = episodes.EpisodeFile(data / "episodes" / episodes.file_name(first))
+    encoded = latents.read(data / "latents", first)
+    _, real, dreamed = open_loop(run.memory, run.vision, [file], [encoded])
+    steps = np.array([horizon for horizon in HORIZONS if horizon <= len(dreamed)])
     arrays["dream_real"], arrays[f"dream_{name}"] = real[steps], dreamed[steps - 1]
+    return steps.tolist()
 
 
 def _drive(
-    driver: Driver, rank: str, place: float, number: int, arrays: dict[str, np.ndarray]
+    run: TrainedRun, rank: str, place: float, number: int, arrays: dict[str, np.ndarray]
 ) -> dict[str, Any]:
     """Drives the shard of an evaluated episode again and records where the car was."""
-    _, evaluate = params.load("evaluate", Evaluate, driver.folder / "params.yaml")
-    recorded = driver.run.curve("evaluate")
+    _, evaluate = params.load("evaluate", Evaluate, run.folder / "params.yaml")
+    recorded = run.record.curve("evaluate")
     ordered = recorded.sort_values("return", kind="stable")["episode"]
     episode = int(ordered.iloc[round(place * (len(ordered) - 1))])
     shard, size = episode // evaluate.shard_episodes, evaluate.shard_episodes
     members = range(shard * size, min((shard + 1) * size, evaluate.episodes))
-    envs = [car_racing.make("official") for _ in members]
-    compute.prepare(driver.shared, threads=1)
+    envs = [official.make() for _ in members]
+    paths: dict[Env, list[np.ndarray]] = {env: [] for env in envs}
+
+    def follow(env: Env) -> np.ndarray:
+        paths[env].append(_place(env))
+        return telemetry(env)
+
+    compute.prepare(run.shared, threads=1)
     agent = Agent(
-        driver.vision, driver.memory, driver.config, driver.vector[None],
-        np.zeros(len(members), int),
-        torch.Generator().manual_seed(seeding.integer(driver.shared.seed, "evaluate noise", shard)),
+        run.vision, run.memory, run.config, run.vector[None], np.zeros(len(members), int),
+        torch.Generator().manual_seed(seeding.integer(run.shared.seed, "evaluate noise", shard)),
     )  # fmt: skip
     outcomes = rollout(
         envs, [seeding.evaluation_seed(i) for i in members], agent,
-        max_steps=evaluate.max_steps, telemetry=_place,
+        max_steps=evaluate.max_steps, telemetry=follow,
     )  # fmt: skip
     for i, outcome in zip(members, outcomes, strict=True):
         if outcome.return_ != float(recorded["return"][i]):
             raise UserError(
-                f"{driver.run.cell}: episode {i} now returns {outcome.return_}, "
+                f"{run.record.cell}: episode {i} now returns {outcome.return_}, "
                 f"not {recorded['return'][i]} as recorded; was this another kind of machine?"
             )
-    ours: Any = envs[episode - members[0]].unwrapped
-    outcome = outcomes[episode - members[0]]
-    assert outcome.episode is not None
-    arrays[f"path_{number}"] = outcome.episode.telemetry
-    arrays[f"track_{number}"] = np.array([tile[2:4] for tile in ours.track], np.float32)
+    env, outcome = envs[episode - members[0]], outcomes[episode - members[0]]
+    car_racing: Any = env.unwrapped
+    arrays[f"path_{number}"] = np.stack(paths[env])
+    arrays[f"track_{number}"] = np.array([tile[2:4] for tile in car_racing.track], np.float32)
     return {
-        "variant": driver.run.variant,
+        "variant": run.record.variant,
         "rank": rank,
         **outcome.row(episode),
     }
 
 
-def _place(env: Env[Any, Any]) -> np.ndarray:
-    """x, y and the offset from the centre line, float32 (3,), in units."""
+def _place(env: Env) -> np.ndarray:
+    """Returns x, y and the offset from the centre line, float32 (3,), in units of length."""
     unwrapped: Any = env.unwrapped
-    offset = car_racing.telemetry(env)[car_racing.TELEMETRY.index("lateral_offset")]
+    offset = telemetry(env)[TELEMETRY.index("lateral_offset")]
     return np.array([*unwrapped.car.hull.position, offset], np.float32)

@@ -1,60 +1,65 @@
-"""The study's runs as DVC experiments: queued, worked off, and read back.
+"""The study's runs as DVC experiments: run, found again and kept.
 
-A cell is an experiment of its own name that runs `evaluate` and what it needs, in a temporary copy
+A cell is an experiment of its own name that runs TARGETS, and what they need, in a temporary copy
 of the last commit. What cells share (the episodes of a seed, a vision model) runs once: DVC's run
-cache has it for the others. A stage that is interrupted resumes, as its checkpoint lies in the
+cache has it for the others. A stage that was interrupted resumes, as its checkpoint lies in the
 workspace, outside the copy.
+
+DVC is started in a clone. Before it has its copy, `dvc exp run --temp` changes params.yaml where it
+is, with HEAD detached and all other changes stashed: a kill then must not leave the workspace so.
 """
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import os
 import re
+import shutil
 import subprocess
 import sys
-import tempfile
-import time
-from collections.abc import Collection
+from collections.abc import Iterator
 from functools import reduce
 from pathlib import Path
-from typing import Any, Literal
+from typing import IO, Any
 
 import dvc.api
 import numpy as np
 import threadpoolctl
 import yaml
+from dvc.repo import Repo
 
 from bench.side_by_side import machine
 from study import runs
 from study.grid import Cell
-from study.runs import Run
-from wm.errors import UserError
+from study.runs import RunRecord
+from wm.core.errors import UserError
 
-CODE = ("wm", "stages", "dvc.yaml")
-"""What a result depends on, besides params.yaml."""
+TARGETS = ("evaluate", "measure_rnn")
+"""The stages at the ends of what a run needs."""
+CODE = ("wm", "stages", "dvc.yaml", ":(exclude)wm/runtime")
+"""What a result depends on, besides params.yaml, as git's pathspecs: wm/runtime changes none."""
 RECORDS = ("params.yaml", "dvc.lock", "metrics", "plots")
 """What an experiment starts from."""
-PATIENCE = 60
-"""Seconds for DVC to take note that it has killed something."""
-
-State = Literal["Queued", "Running", "Success", "Failed"]
+CLONE = Path(".dvc/tmp/study")
+"""The clone that DVC runs a cell in. What a kill leaves of it is replaced by the next."""
 
 
 def check_committed() -> None:
-    """UserError unless the pipeline and its records are committed: an experiment would take the
-    changes along, and a result names the commit that it came from."""
+    """Raises UserError unless the pipeline and its records are committed: an experiment runs what
+    is, and a result names the commit that it came from."""
     if changed := _git("status", "--porcelain", "--untracked-files=no", "--", *CODE, *RECORDS):
         raise UserError(f"{changed.split()[-1]}: not committed; a result names its commit")
 
 
 def is_current(commit: str) -> bool:
-    """Whether the code at a commit is that of HEAD."""
+    """Returns whether the code at a commit is that of HEAD."""
     command = ["git", "diff", "--quiet", commit, "HEAD", "--", *CODE]
     return subprocess.run(command, check=False, capture_output=True).returncode == 0
 
 
 def revisions(name: str) -> list[str]:
-    """The experiments of this name that ended well, the newest first."""
+    """Returns the experiments of this name that ended well, the newest first."""
     listed = _git("for-each-ref", "--sort=-creatordate", "--format=%(objectname) %(refname)",
                   "refs/exps")  # fmt: skip
     # refs/exps/<2 of the commit that it started from>/<the other 38>/<name>
@@ -64,144 +69,159 @@ def revisions(name: str) -> list[str]:
 
 
 def finished(cell: Cell) -> str | None:
-    """The experiment that ran a cell with the code and the parameters as they are at HEAD."""
+    """Returns the experiment that ran a cell, to the end and with the code and the parameters as
+    they are at HEAD; None if there is none."""
     expected = _params("HEAD")
     for change in cell.changes(expected["scale"]):
         key, _, value = change.partition("=")
         *path, last = key.split(".")
         reduce(lambda section, name: section[name], path, expected)[last] = yaml.safe_load(value)
     for revision in revisions(cell.name):
-        if is_current(revision) and _params(revision) == expected:
+        if is_current(revision) and _params(revision) == expected and _fits_together(revision):
             return revision
     return None
 
 
-def tasks() -> dict[str, State]:
-    """Name -> state of what is in DVC's queue."""
-    lines = _dvc("queue", "status").splitlines()
-    # a row: Task, Name, Created (with spaces), Status
-    rows = [line.split() for line in lines if re.search(r" (Queued|Running|Success|Failed)$", line)]
-    return {row[1]: row[-1] for row in rows}  # type: ignore[misc]
+def run(cell: Cell) -> str | None:
+    """Runs a cell to its end and prints what DVC prints; returns why it failed, None if it did not.
 
-
-def has_worker() -> bool:
-    """Whether DVC's queue is being worked off. A worker that is busy may miss one question."""
-    for _ in range(2):
-        found = re.search(r"(\d+) active, (\d+) idle", _dvc("queue", "status"))
-        if found and (found[1], found[2]) != ("0", "0"):
-            return True
-    return False
-
-
-def clear(names: Collection[str]) -> None:
-    """Takes cells of these names out of DVC's queue, but for one that a worker is running: what
-    ended, well or not, what waits (with the code of an older commit, perhaps), and what a worker
-    that is gone left as running."""
-    if not has_worker():
-        for name in [name for name in _in_state("Running") if name in names]:
-            _dvc("queue", "kill", name)
-        deadline = time.monotonic() + PATIENCE
-        while any(name in names for name in _in_state("Running")):
-            if time.monotonic() > deadline:
-                raise UserError("dvc queue: a run without a worker cannot be killed; "
-                                "delete .dvc/tmp/exps and run this again")  # fmt: skip
-            time.sleep(1)
-    ours = [name for name, state in tasks().items() if name in names and state != "Running"]
-    if ours:
-        _dvc("queue", "remove", *ours)
-
-
-def queue(cell: Cell) -> None:
-    """Puts a cell into DVC's queue."""
-    _dvc("exp", "run", "--queue", *_arguments(cell))
-
-
-def start(jobs: int) -> None:
-    """Has DVC work off its queue in the background; workers that are there already count."""
-    # never piped: the workers would keep the pipe open
-    with tempfile.TemporaryFile("w+") as log:
-        command = [sys.executable, "-m", "dvc", "queue", "start", "-j", str(jobs)]
-        status = subprocess.run(
-            command, stdout=log, stderr=log, env=_environment(), check=False
-        ).returncode
-        log.seek(0)
-        if status:
-            raise UserError(f"dvc queue start: {_reason(log.read())}")
-
-
-def last_line(name: str) -> str:
-    """Of what a cell in the queue has printed so far."""
-    lines = _dvc("queue", "logs", name, check=False).splitlines()
-    return lines[-1] if lines else ""
-
-
-def reason(name: str) -> str:
-    """Why a cell in the queue failed."""
-    return _reason(_dvc("queue", "logs", name, check=False))
-
-
-def run_here(cell: Cell) -> str | None:
-    """Runs a cell without the queue, to its end; why it failed, if it did."""
-    command = [sys.executable, "-m", "dvc", "exp", "run", "--temp", *_arguments(cell)]
+    Raises UserError while another process runs a cell here.
+    """
+    changes = cell.changes(_params("HEAD")["scale"])
+    settings = [part for change in changes for part in ("-S", change)]
+    command = [sys.executable, "-m", "dvc", "exp", "run", "--temp", "--name", cell.name,
+               *settings, *TARGETS]  # fmt: skip
     lines = []
-    with subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=_environment()
-    ) as process:
-        assert process.stdout is not None
-        for line in process.stdout:
-            print(line, end="", flush=True)
-            lines.append(line)
+    with _clone() as lock:
+        # dvc holds the lock too: if it outlives this process, its clone stays
+        with subprocess.Popen(
+            command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, cwd=CLONE,
+            env=_environment(), pass_fds=[lock.fileno()],
+        ) as process:  # fmt: skip
+            assert process.stdout is not None
+            try:
+                for line in process.stdout:
+                    print(line, end="", flush=True)
+                    lines.append(line)
+            except KeyboardInterrupt:
+                process.communicate()  # Ctrl-C reached the stage as well, which saves its state
+                raise
+        collect(cell)
     return None if process.returncode == 0 else _reason("".join(lines))
 
 
-def keep(cell: Cell, revision: str) -> Run:
-    """Writes results/runs/<cell> from a finished experiment."""
+def collect(cell: Cell) -> None:
+    """Fetches the cell's experiment from the clone, if there are such; a run that was killed just
+    after its end left it there."""
+    if CLONE.exists():
+        references = f"refs/exps/*/{cell.name}"
+        command = ["git", "fetch", "--quiet", str(CLONE), f"+{references}:{references}"]
+        subprocess.run(command, check=False, capture_output=True)
+
+
+@contextlib.contextmanager
+def _clone() -> Iterator[IO[str]]:
+    """Makes CLONE, with this repository's DVC cache and checkpoints, for the block; gives the lock
+    that it holds meanwhile."""
+    CLONE.parent.mkdir(parents=True, exist_ok=True)
+    with open(CLONE.with_suffix(".lock"), "w") as lock, Repo() as repo:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise UserError(
+                f"{CLONE}: another process runs a cell in it; wait for it or stop it"
+            ) from None
+        try:
+            shutil.rmtree(CLONE, ignore_errors=True)
+            identity = [part for key in ("user.name", "user.email")
+                        if (value := _git("config", "--default", "", key))
+                        for part in ("--config", f"{key}={value}")]  # fmt: skip
+            _git("clone", "--quiet", "--shared", *identity, ".", str(CLONE))
+            with contextlib.suppress(FileNotFoundError):
+                shutil.copy(".dvc/config.local", CLONE / ".dvc")
+            with Repo(str(CLONE)) as clone, clone.config.edit("local") as config:
+                config["cache"]["dir"] = repo.cache.local_cache_dir
+            checkpoints = Path("checkpoints")
+            checkpoints.mkdir(exist_ok=True)
+            (CLONE / checkpoints).symlink_to(checkpoints.resolve())
+            (CLONE / ".git/info/exclude").write_text(f"/{checkpoints}\n")
+            yield lock
+        finally:
+            shutil.rmtree(CLONE, ignore_errors=True)
+
+
+def keep(cell: Cell, revision: str) -> RunRecord:
+    """Writes results/runs/<cell> from a finished experiment; returns what it wrote."""
     commit = _git("rev-parse", f"{revision}^")
     parameters = _params(revision)
-    names = {stage: stage.replace("vision", parameters["vision"]) for stage in runs.CHAIN}
+    names = _names(parameters["vision"])
     hashes, before = output_hashes(revision), output_hashes(commit)
     costs, known = _metrics(revision, "perf"), _metrics(commit, "perf")
 
     def paid(name: str) -> bool:
-        """Here, and not by a run (another, or this one before it was killed) whose outputs DVC took
-        from its cache: such a stage left the commit's record as it was, which is its own only if
-        the commit's outputs are the same."""
+        """Whether the stage ran here, and not in a run (another, or this one before it was killed)
+        whose outputs DVC took from its cache: such a stage left the commit's record as it was,
+        which is its own only if the commit's outputs are the same."""
         outputs = hashes.get(name)
         return name in costs and (costs[name] != known.get(name) or outputs == before.get(name))
 
-    run = Run(
+    record = RunRecord(
         cell=cell.name, variant=cell.variant.name, seed=cell.seed, scale=parameters["scale"],
         changes=cell.changes(parameters["scale"]), commit=commit, machine=_machine(),
-        metrics={stage: _metrics(revision, name) for stage, name in names.items()},
+        metrics={stage: _metrics(revision, names[stage]) for stage in runs.CHAIN},
         costs={stage: costs[name] for stage, name in names.items() if paid(name)},
         hashes={path: md5 for name in names.values() for path, md5 in hashes[name].items()},
     )  # fmt: skip
     curves = {stage: dvc.api.read(f"plots/{names[stage]}.csv", rev=revision)
               for stage in runs.CURVES}  # fmt: skip
-    runs.save(run, curves)
-    return run
+    runs.save(record, curves)
+    return record
 
 
-def keep_failure(cell: Cell, error: str) -> Run:
-    """Writes results/runs/<cell> for a cell that failed: no table leaves it out."""
+def keep_failure(cell: Cell, error: str) -> RunRecord:
+    """Writes results/runs/<cell> for a cell that failed, so that no table leaves it out; returns
+    what it wrote."""
     scale = _params("HEAD")["scale"]
-    run = Run(cell=cell.name, variant=cell.variant.name, seed=cell.seed, scale=scale,
-              changes=cell.changes(scale), commit=_git("rev-parse", "HEAD"), machine=_machine(),
-              error=error)  # fmt: skip
-    runs.save(run, {})
-    return run
+    record = RunRecord(
+        cell=cell.name, variant=cell.variant.name, seed=cell.seed, scale=scale,
+        changes=cell.changes(scale), commit=_git("rev-parse", "HEAD"), machine=_machine(),
+        error=error,
+    )  # fmt: skip
+    runs.save(record, {})
+    return record
 
 
 def output_hashes(revision: str) -> dict[str, dict[str, str]]:
-    """Stage -> path -> hash of what dvc.lock says of a revision's outputs."""
+    """Returns stage -> path -> hash of what dvc.lock says of a revision's outputs."""
+    return _locked(revision, "outs")
+
+
+def _locked(revision: str, side: str) -> dict[str, dict[str, str]]:
+    """Returns stage -> path -> hash of one side, `deps` or `outs`, of the stages in dvc.lock."""
     try:
         stages = yaml.safe_load(_git("show", f"{revision}:dvc.lock"))["stages"]
     except UserError:  # nothing had been run
         return {}
     return {
-        name: {out["path"]: out["md5"] for out in stage.get("outs", [])}
+        name: {entry["path"]: entry["md5"] for entry in stage.get(side, [])}
         for name, stage in stages.items()
     }
+
+
+def _fits_together(revision: str) -> bool:
+    """Returns whether all stages of a run read what the others wrote. An experiment of the same
+    name that somebody ran with fewer targets still has the commit's metrics of the others."""
+    names = _names(_params(revision)["vision"]).values()
+    written, read = output_hashes(revision), _locked(revision, "deps")
+    if not {*names} <= {*written}:
+        return False
+    outputs = {path: md5 for name in names for path, md5 in written[name].items()}
+    return all(outputs.get(path, md5) == md5 for name in names for path, md5 in read[name].items())
+
+
+def _names(vision: str) -> dict[str, str]:
+    """Returns the names in dvc.yaml of runs.STAGES, for a run with this vision model."""
+    return {stage: stage.replace("vision", vision) for stage in runs.STAGES}
 
 
 def _params(revision: str) -> dict[str, Any]:
@@ -215,7 +235,8 @@ def _metrics(revision: str, name: str) -> dict[str, Any]:
 
 
 def _machine() -> dict[str, Any]:
-    """This one, which has just run what is kept, and the BLAS that its NumPy uses."""
+    """Returns what describes this machine, which has just run what is kept, and the BLAS that its
+    NumPy uses."""
     assert np.__version__  # loaded, or there would be none to ask
     blas = [pool["architecture"] for pool in threadpoolctl.threadpool_info()
             if pool["user_api"] == "blas" and "architecture" in pool]  # fmt: skip
@@ -224,37 +245,21 @@ def _machine() -> dict[str, Any]:
 
 
 def _reason(output: str) -> str:
-    """The stage's own line, or else dvc's last."""
+    """Returns the stage's own line, or else the last one."""
     lines = [line.strip() for line in output.splitlines() if line.strip()]
     stage = [line for line in lines if line.startswith("error: ")]
     return (stage or lines or ["it said nothing"])[-1]
 
 
-def _in_state(state: State) -> list[str]:
-    return [name for name, found in tasks().items() if found == state]
-
-
-def _arguments(cell: Cell) -> list[str]:
-    changes = cell.changes(_params("HEAD")["scale"])
-    return ["--name", cell.name, *(part for change in changes for part in ("-S", change)),
-            "evaluate"]  # fmt: skip
-
-
 def _environment() -> dict[str, str]:
-    """With this Python first: dvc starts `dvc` and `python`, whichever PATH has."""
+    """Returns the environment with this Python first on PATH: dvc starts `python`, whichever that
+    has."""
     return {**os.environ, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
 
 
 def _git(*arguments: str) -> str:
-    return _run(["git", *arguments])
-
-
-def _dvc(*arguments: str, check: bool = True) -> str:
-    return _run([sys.executable, "-m", "dvc", *arguments], check)
-
-
-def _run(command: list[str], check: bool = True) -> str:
-    done = subprocess.run(command, capture_output=True, text=True, check=False, env=_environment())
-    if check and done.returncode:
+    command = ["git", *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode:
         raise UserError(f"{' '.join(command[-4:])}: {_reason(done.stderr or done.stdout)}")
     return done.stdout.strip()

@@ -14,7 +14,6 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from gymnasium.envs.box2d.car_racing import TRACK_WIDTH
 from matplotlib import style
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -25,7 +24,8 @@ from matplotlib.patches import PathPatch
 from matplotlib.path import Path as Outline
 from PIL import Image, ImageDraw, ImageFont
 
-from wm import artifacts
+from wm.core import artifacts
+from wm.core.car_racing import FRAME_SIZE, ROAD_HALF_WIDTH
 
 COLOURS = {
     "vae": "#1d6a8a",
@@ -36,14 +36,15 @@ COLOURS = {
     "networks": "#6a58a8",
     "vaegan-networks": "#a8447a",
 }
-"""Of each variant."""
+"""The colour of each variant."""
 OTHER = "#4a5160"
-"""Of what is no variant of the grid."""
+"""The colour of what is no variant of the grid."""
 INK, MUTED, LINE, PAPER = "#1d232b", "#69707c", "#e3e1da", "#ffffff"
 GRASS, ROAD = "#edf2e6", "#cfcfcb"
 WIDTH = 360
+"""Width of a panel, in units; there are POINTS in an inch."""
 PNG_WIDTH, DPI = 1200, 100
-POINTS = 72  # units an inch
+POINTS = 72
 STYLE = {
     "font.family": "DejaVu Sans",  # comes with matplotlib: the same on every machine
     "font.size": 11.5,
@@ -78,14 +79,17 @@ class Panel:
     """One picture of a section."""
 
     title: str
+    """The title; an SVG is without it."""
     says: str
     """What there is to see, for those who do not see it."""
     draw: Callable[[Axes], None]
+    """Draws the picture into axes."""
     height: int = 225
+    """The height in units."""
 
 
 def svg(panel: Panel) -> bytes:
-    """The panel alone and without its title, as SVG in the reader's own font."""
+    """Returns the panel alone and without its title, as SVG in the reader's own font."""
     with style.context(["default", STYLE]):
         layout = ConstrainedLayoutEngine(w_pad=0.02, h_pad=0.02)
         figure = Figure((WIDTH / POINTS, panel.height / POINTS), layout=layout)
@@ -124,8 +128,8 @@ def sheet(
 def curves(
     runs: Mapping[str, Sequence[pd.DataFrame]], x: str, y: str, label: str
 ) -> Callable[[Axes], None]:
-    """Column y over column x: of each variant every run, their mean and the band between the least
-    and the most, where all of its runs have a value."""
+    """Returns what draws column y over column x: of each variant every run (a table each), their
+    mean and the band between the least and the most, where all of its runs have a value."""
 
     def draw(axes: Axes) -> None:
         for variant, tables in runs.items():
@@ -144,7 +148,8 @@ def curves(
 
 
 def returns_range(values: Iterable[np.ndarray]) -> tuple[float, float]:
-    """The least and the most of returns, with room for a dot on either side."""
+    """Returns the least and the most of all returns, (N,) each, with room for a dot on either
+    side."""
     everything = np.concatenate(list(values))
     ends = _closeness(np.array([everything.min(), everything.max()]))
     low, high = _return(ends + np.array([-0.04, 0.04]) * max(np.ptp(ends), 0.1))
@@ -152,7 +157,8 @@ def returns_range(values: Iterable[np.ndarray]) -> tuple[float, float]:
 
 
 def swarms(rows: Mapping[str, np.ndarray], limits: tuple[float, float]) -> Callable[[Axes], None]:
-    """Every return as a dot: a row a variant (name -> returns (N,)), its mean as a tick."""
+    """Returns what draws every return as a dot: a row a variant (name -> returns (N,)), its mean as
+    a tick. `limits` are the ends of the axis."""
 
     def draw(axes: Axes) -> None:
         _return_axis(axes, limits)
@@ -172,10 +178,11 @@ def swarms(rows: Mapping[str, np.ndarray], limits: tuple[float, float]) -> Calla
     return draw
 
 
-def shares(
+def distributions(
     runs: Mapping[str, Sequence[np.ndarray]], limits: tuple[float, float]
 ) -> Callable[[Axes], None]:
-    """The share of episodes below a return: of each variant every run (N,), and all together."""
+    """Returns what draws the share of episodes below a return: of each variant every run (N,), and
+    all together. `limits` are the ends of the axis."""
 
     def draw(axes: Axes) -> None:
         _return_axis(axes, limits)
@@ -193,7 +200,8 @@ def shares(
 def by_variant(
     rows: Sequence[tuple[str, str, np.ndarray]],
 ) -> Callable[[Axes], None]:
-    """A row a variant (name, title, mean returns (S,)): a dot a seed, their mean as a tick."""
+    """Returns what draws a row a variant (name, title, mean returns (S,)): a dot a seed, their mean
+    as a tick."""
 
     def draw(axes: Axes) -> None:
         _return_axis(axes, returns_range(values for _, _, values in rows))
@@ -215,21 +223,23 @@ def by_variant(
 
 
 def off_road(path: np.ndarray) -> np.ndarray:
-    """Whether the car is off the road, bool (T,), along a path (T, 3): x, y, lateral offset."""
-    return np.abs(path[:, 2]) > TRACK_WIDTH
+    """Returns whether the car is off the road, bool (T,), along a path (T, 3): x, y and the offset
+    from the centre line, in units of length."""
+    return np.abs(path[:, 2]) > ROAD_HALF_WIDTH
 
 
 def stretches(where: np.ndarray) -> list[slice]:
-    """The unbroken stretches of True in bool (T,)."""
+    """Returns the unbroken stretches of True in bool (T,), in order."""
     edges = np.flatnonzero(np.diff(np.concatenate([[False], where, [False]]).astype(int)))
     return [slice(start, end) for start, end in edges.reshape(-1, 2)]
 
 
-def drive(
+def trajectory(
     track: np.ndarray, path: np.ndarray, variant: str, finished: bool
 ) -> Callable[[Axes], None]:
-    """A map in units: the road around its centre line (n, 2), the way that the car took (T, 3) and,
-    heavy, where it was off the road; a ring where it finished the lap, a cross where it did not."""
+    """Returns what draws a map in units of length: the road around its centre line (n, 2), the path
+    of the car (T, 3) and, heavy, where it was off the road; a ring where it finished the lap, a
+    cross where it did not."""
 
     def draw(axes: Axes) -> None:
         axes.set_facecolor(GRASS)
@@ -258,8 +268,8 @@ def frames_sheet(
     """Writes rows of frames (label, colour, uint8 (len(columns), 64, 64, 3)) under the columns'
     labels as one PNG of about PNG_WIDTH, each pixel as large as fits."""
     gap, head, left = 14, 34, 128
-    scale = max((PNG_WIDTH - left) // len(columns) // 64, 1)
-    step = 64 * scale + gap
+    scale = max((PNG_WIDTH - left) // len(columns) // FRAME_SIZE, 1)
+    step = FRAME_SIZE * scale + gap
     image = Image.new(
         "RGB", (left + len(columns) * step - gap, head + len(rows) * step - gap), PAPER
     )
@@ -276,7 +286,7 @@ def frames_sheet(
 
 
 def frame_png(frame: np.ndarray) -> bytes:
-    """Frames side by side or one, uint8 (H, W, 3), as PNG."""
+    """Returns a frame, or several side by side, uint8 (H, W, 3), as PNG."""
     content = io.BytesIO()
     Image.fromarray(frame).save(content, "PNG", optimize=True)
     return content.getvalue()
@@ -289,8 +299,9 @@ def _write(path: Path | str, image: Image.Image) -> None:
 
 
 def _closeness(values: np.ndarray) -> np.ndarray:
-    """Returns on the axis of returns: the logarithm of how many points are missing to 1,000, which
-    no episode can reach. Good drives are told apart, and bad ones are still on the page."""
+    """Returns where values (N,) lie on the axis of returns: minus the logarithm of how many points
+    are missing to 1,000, which no episode can reach. Good episodes are told apart, and bad ones are
+    still on the page."""
     return -np.log10(np.maximum(1000.0 - np.asarray(values, np.float64), 1e-3))
 
 
@@ -317,7 +328,8 @@ def _return_axis(axes: Axes, limits: tuple[float, float]) -> None:
 
 
 def _stacked(values: np.ndarray, limits: tuple[float, float]) -> np.ndarray:
-    """Offsets (N,) that put dots of nearly the same return beside one another, 0 the middle."""
+    """Returns offsets (N,) that put dots of nearly the same return beside one another, 0 the
+    middle."""
     low, high = _closeness(np.array(limits))
     bins = np.floor((_closeness(values) - low) / (high - low) * 75).astype(int)
     offsets = np.zeros(len(values))
@@ -330,11 +342,11 @@ def _stacked(values: np.ndarray, limits: tuple[float, float]) -> np.ndarray:
 
 
 def _ring(centre: np.ndarray) -> Outline:
-    """The road as a closed band around its centre line (n, 2): an outline with a hole."""
+    """Returns the road as a closed band around its centre line (n, 2): an outline with a hole."""
     along = np.roll(centre, -1, axis=0) - np.roll(centre, 1, axis=0)
     normal = np.stack([-along[:, 1], along[:, 0]], axis=1)
     normal /= np.maximum(np.linalg.norm(normal, axis=1, keepdims=True), 1e-9)
-    sides = (centre + TRACK_WIDTH * normal, (centre - TRACK_WIDTH * normal)[::-1])
+    sides = (centre + ROAD_HALF_WIDTH * normal, (centre - ROAD_HALF_WIDTH * normal)[::-1])
     codes = [Outline.MOVETO, *[Outline.LINETO] * (len(centre) - 1), Outline.CLOSEPOLY]
     points = [np.concatenate([side, side[:1]]) for side in sides]
     return Outline(np.concatenate(points), codes * 2)

@@ -19,7 +19,8 @@ class Variant:
     name: str
     title: str
     changes: tuple[str, ...]
-    """For `dvc exp run -S`; `{preset}` stands for the preset of the scale in params.yaml."""
+    """Arguments of `dvc exp run -S`; `{preset}` stands for the preset of the scale in
+    params.yaml."""
     seeds: tuple[int, ...]
 
 
@@ -32,11 +33,11 @@ class Cell:
 
     @property
     def name(self) -> str:
-        """Also the experiment's."""
+        """The name of the cell, of its experiment and of its folder in results/runs."""
         return f"{self.variant.name}-{self.seed}"
 
     def changes(self, scale: str) -> list[str]:
-        """For `dvc exp run -S`."""
+        """Returns the arguments of `dvc exp run -S` at a scale."""
         preset = f"presets.{scale}"
         return [change.format(preset=preset) for change in self.variant.changes] + [
             f"seed={self.seed}"
@@ -75,7 +76,7 @@ CONTROLS = (
 )
 VARIANTS = (VAE, VAEGAN, *CONTROLS)
 LONG_EPISODES = 1024
-"""That the paper drives its best agent over, besides the 100 (appendix A.4)."""
+"""Episodes that the paper drives its best agent over, besides the 100 (appendix A.4)."""
 LONG = {
     variant.name: Variant(
         f"{variant.name}-{LONG_EPISODES}",
@@ -92,7 +93,7 @@ OURS, THEIRS = VAEGAN.name, VAE.name
 
 
 def cells() -> list[Cell]:
-    """Those of VARIANTS, the pair first and seed by seed (DVC's queue keeps to no order)."""
+    """Returns the cells of VARIANTS as they are run: the pair first, seed by seed."""
     pairs = [Cell(variant, seed) for seed in SEEDS for variant in (VAE, VAEGAN)]
     controls = [Cell(variant, seed) for seed in SEEDS for variant in CONTROLS]
     return pairs + [cell for cell in controls if cell.seed in cell.variant.seeds]

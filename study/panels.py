@@ -11,7 +11,7 @@ import pandas as pd
 from study import figures
 from study.figures import Panel
 from study.grid import OURS, THEIRS, TITLES
-from study.runs import Run
+from study.runs import RunRecord
 
 
 @dataclass(frozen=True)
@@ -19,17 +19,23 @@ class Curve:
     """A panel of learning curves: column y over column x of a stage's CSV."""
 
     title: str
+    """The title of the panel."""
     stage: str
+    """The stage, of runs.CURVES."""
     x: str
+    """The column across."""
     y: str
+    """The column up."""
     label: str
-    """Of x."""
+    """The label of x."""
 
 
 LEARNING = (
-    Curve("Eye, SSIM", "train_vision", "step", "held_out_ssim", "training step"),
-    Curve("Eye, mean squared error", "train_vision", "step", "held_out_mse", "training step"),
-    Curve("Eye, sharpness", "train_vision", "step", "held_out_sharpness", "training step"),
+    Curve("Vision model, SSIM", "train_vision", "step", "held_out_ssim", "training step"),
+    Curve(
+        "Vision model, mean squared error", "train_vision", "step", "held_out_mse", "training step"
+    ),
+    Curve("Vision model, sharpness", "train_vision", "step", "held_out_sharpness", "training step"),
     Curve("Memory, NLL in its own latents", "train_rnn", "step", "held_out_nll", "training step"),
 )
 CONTROLLER = (
@@ -38,7 +44,9 @@ CONTROLLER = (
 )
 
 
-def curve_panels(mine: dict[str, list[Run]], wanted: Sequence[Curve]) -> list[Panel]:
+def curve_panels(mine: dict[str, list[RunRecord]], wanted: Sequence[Curve]) -> list[Panel]:
+    """Returns a panel for each of `wanted` that runs of the pair have; `mine` are runs by
+    variant."""
     panels = []
     for curve in wanted:
         tables = {
@@ -54,13 +62,14 @@ def curve_panels(mine: dict[str, list[Run]], wanted: Sequence[Curve]) -> list[Pa
     return panels
 
 
-def _read(run: Run, stage: str) -> pd.DataFrame | None:
-    """A run's curve of a stage, None if it has none."""
+def _read(run: RunRecord, stage: str) -> pd.DataFrame | None:
+    """Returns a run's curve of a stage, None if it has none."""
     return run.curve(stage) if (run.directory / f"{stage}.csv").exists() else None
 
 
-def return_panels(mine: dict[str, list[Run]]) -> list[Panel]:
-    """A panel a seed with every episode's return, and one with all of them by share."""
+def return_panels(mine: dict[str, list[RunRecord]]) -> list[Panel]:
+    """Returns a panel a seed with every episode's return, and one with the distributions of all;
+    `mine` are runs by variant."""
     returns: dict[str, dict[int, np.ndarray]] = {}
     for name in (THEIRS, OURS):
         for run in mine.get(name, []):
@@ -77,11 +86,13 @@ def return_panels(mine: dict[str, list[Run]]) -> list[Panel]:
         panels.append(Panel(f"Seed {seed}", says, figures.swarms(rows, limits)))
     samples = {name: list(of.values()) for name, of in returns.items()}
     panels.append(Panel("Share of episodes below a return", "a line a seed, and all together",
-                        figures.shares(samples, limits)))  # fmt: skip
+                        figures.distributions(samples, limits)))  # fmt: skip
     return panels
 
 
-def variant_panels(mine: dict[str, list[Run]]) -> list[Panel]:
+def variant_panels(mine: dict[str, list[RunRecord]]) -> list[Panel]:
+    """Returns the panel with the mean returns of every variant, none without runs; `mine` are runs
+    by variant."""
     rows = [
         (name, TITLES[name], np.array([run.metrics["evaluate"]["mean"] for run in found]))
         for name, found in mine.items()

@@ -15,18 +15,18 @@ import jinja2
 import numpy as np
 import pandas as pd
 
-from study import claims, figures, gallery, grid, panels, random_policy, runs, table
+from study import claims, figures, grid, panels, pictures, random_policy, runs, table
 from study.comparison import NOT_SHOWN, RETURN
 from study.figures import Panel
-from study.gallery import Exhibits
+from study.formatting import number, signed
 from study.grid import OURS, THEIRS, TITLES
-from study.runs import RESULTS, Run
-from study.typography import number, signed
-from wm import artifacts
-from wm.errors import UserError
-from wm.statistics import summary
+from study.pictures import Exhibits
+from study.runs import RESULTS, RunRecord
+from wm.core import artifacts
+from wm.core.errors import UserError
+from wm.report.statistics import summary
 
-PAGE, PICTURES = RESULTS / "report.html", RESULTS / "figures"
+PAGE, FIGURES = RESULTS / "report.html", RESULTS / "figures"
 TEMPLATE = Path(__file__).with_name("report.html")
 DASH = "\N{EN DASH}"
 CONTROLLER = "models/controller"
@@ -39,7 +39,7 @@ COLUMNS = (
     ("NLL", "train_rnn.nll", 3),
     *((f"{stage} (s)", f"{stage}.seconds", 0) for stage in runs.CHAIN),
 )
-"""Of the table of all runs, after the return: title, key of Run.row(), digits."""
+"""Columns of the table of all runs, after the return: title, key of RunRecord.row(), digits."""
 
 
 def write() -> None:
@@ -47,14 +47,14 @@ def write() -> None:
     kept = table.with_shared_costs(runs.load_all())
     if not kept:
         raise UserError(f"{runs.RUNS}: no run yet; run make study")
-    exhibits = gallery.read()
+    exhibits = pictures.read()
     comparison = artifacts.read_json(table.COMPARISON) if table.COMPARISON.exists() else None
     _write_pictures(kept, exhibits)
     artifacts.write_bytes(PAGE, _render(kept, comparison, exhibits).encode())
 
 
 def _render(
-    kept: Sequence[Run], comparison: dict[str, Any] | None, exhibits: Exhibits | None
+    kept: Sequence[RunRecord], comparison: dict[str, Any] | None, exhibits: Exhibits | None
 ) -> str:
     environment = jinja2.Environment(
         autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
@@ -75,16 +75,16 @@ def _render(
         rule=(comparison or {}).get("rule"),
         headline=claims.headline(main) if answered else None,
         claims=[claims.measured(claim, main) for claim in claims.CLAIMS] if answered else [],
-        hero=gallery.hero(exhibits),
-        reconstructions=gallery.reconstructions(exhibits),
-        traversals=gallery.traversals(exhibits),
+        sample=pictures.sample(exhibits),
+        reconstructions=pictures.reconstructions(exhibits),
+        traversals=pictures.traversals(exhibits),
         curves=_drawn(panels.curve_panels(mine, panels.LEARNING + panels.CONTROLLER)),
         returns=_drawn(panels.return_panels(mine)),
         seeds={name: [run.seed for run in mine.get(name, [])] for name in (THEIRS, OURS)},
         episodes=_episodes(mine),
         long=_long(kept),
-        dreams=gallery.dreams(exhibits),
-        drives=[(panel, _svg(panel), facts) for panel, facts in gallery.drives(exhibits)],
+        dreams=pictures.dreams(exhibits),
+        drives=[(panel, _svg(panel), facts) for panel, facts in pictures.trajectories(exhibits)],
         cells=exhibits.facts["cells"] if exhibits else [],
         controls=[claims.control(pair) for pair in pairs.values()],
         variants=_drawn(panels.variant_panels(mine)),
@@ -99,17 +99,18 @@ def _render(
     )  # fmt: skip
 
 
-def _episodes(mine: dict[str, list[Run]]) -> str:
-    """How many official episodes a run has: one number if all have the same, else both ends."""
+def _episodes(mine: dict[str, list[RunRecord]]) -> str:
+    """Returns how many official episodes a run has: one number if all have the same, else both
+    ends."""
     found = {run.metrics["evaluate"]["episodes"] for of in mine.values() for run in of}
     return DASH.join(number(end, 0) for end in sorted({min(found), max(found)})) if found else ""
 
 
-def _long(kept: Sequence[Run]) -> list[dict[str, Any]]:
-    """Of each run of grid.LONG the mean return, with 95 % bootstrap intervals: over all its tracks,
-    over those of the run that was chosen, and over the others, which had no part in choosing it.
-    `same` tells whether the controller is the chosen one: on another processor the same seed
-    trains another, which nobody chose."""
+def _long(kept: Sequence[RunRecord]) -> list[dict[str, Any]]:
+    """Returns of each run of grid.LONG the mean return, with 95 % bootstrap intervals: over all its
+    tracks, over those of the run that was chosen, and over the others, which had no part in
+    choosing it. `same` tells whether the controller is the chosen one: on another processor the
+    same seed trains another, which nobody chose."""
     short = {variant.name: name for name, variant in grid.LONG.items()}
     shown = []
     for run in kept:
@@ -132,8 +133,8 @@ def _long(kept: Sequence[Run]) -> list[dict[str, Any]]:
     return shown
 
 
-def _of_the_grid(kept: Sequence[Run]) -> tuple[dict[str, list[Run]], list[Run]]:
-    """The whole runs of the grid's cells by variant, in order, and the runs of no cell."""
+def _of_the_grid(kept: Sequence[RunRecord]) -> tuple[dict[str, list[RunRecord]], list[RunRecord]]:
+    """Returns the whole runs of the grid's cells by variant, in order, and the runs of no cell."""
     names = {cell.name for cell in grid.cells()}
     mine = {
         variant.name: sorted(
@@ -149,14 +150,14 @@ def _of_the_grid(kept: Sequence[Run]) -> tuple[dict[str, list[Run]], list[Run]]:
     )
 
 
-def _in_order(run: Run) -> tuple[bool, int, str, int]:
-    """The grid's variants as they stand there, then the others."""
+def _in_order(run: RunRecord) -> tuple[bool, int, str, int]:
+    """Returns a key that sorts the grid's variants as they stand there, then the others."""
     place = list(TITLES).index(run.variant) if run.variant in TITLES else 0
     return run.variant not in TITLES, place, run.variant, run.seed
 
 
-def _not_run(kept: Sequence[Run]) -> list[tuple[str, list[str]]]:
-    """Variants with their cells that have no result."""
+def _not_run(kept: Sequence[RunRecord]) -> list[tuple[str, list[str]]]:
+    """Returns variants with their cells that have no result."""
     done = {run.cell for run in kept}
     missing = [cell for cell in grid.cells() if cell.name not in done]
     return [
@@ -176,7 +177,7 @@ def _random() -> dict[str, Any] | None:
 # the table of runs, and what made them
 
 
-def _table_row(run: Run) -> dict[str, Any]:
+def _table_row(run: RunRecord) -> dict[str, Any]:
     row = run.row()
     mean, std = (row.get(f"evaluate.{name}") for name in ("mean", "std"))
     return {
@@ -191,7 +192,7 @@ def _table_row(run: Run) -> dict[str, Any]:
     }
 
 
-def _machines(kept: Sequence[Run]) -> list[str]:
+def _machines(kept: Sequence[RunRecord]) -> list[str]:
     units = {"processor": "{}", "cores": "{} cores", "python": "Python {}", "torch": "PyTorch {}"}
     lines = {
         ", ".join(
@@ -205,28 +206,29 @@ def _machines(kept: Sequence[Run]) -> list[str]:
 # pictures
 
 
-def _write_pictures(kept: Sequence[Run], exhibits: Exhibits | None) -> None:
+def _write_pictures(kept: Sequence[RunRecord], exhibits: Exhibits | None) -> None:
     """The README's PNGs, of what there is."""
     mine, _ = _of_the_grid(kept)
     key = {TITLES[name]: figures.COLOURS[name] for name in (THEIRS, OURS) if name in mine}
     if charts := panels.return_panels(mine):
-        figures.sheet(PICTURES / "returns.png", charts, 3, key)
+        figures.sheet(FIGURES / "returns.png", charts, 3, key)
     if charts := panels.curve_panels(mine, panels.CONTROLLER):
-        figures.sheet(PICTURES / "curves.png", charts, 2, key)
-    if drives := gallery.drives(exhibits):
-        figures.sheet(PICTURES / "drives.png", [panel for panel, _ in drives], 3)
+        figures.sheet(FIGURES / "curves.png", charts, 2, key)
+    if maps := pictures.trajectories(exhibits):
+        figures.sheet(FIGURES / "drives.png", [panel for panel, _ in maps], 3)
     if exhibits is None:
         return
+    ranks, steps = pictures.rank_names(exhibits), pictures.step_names(exhibits)
     for name, first, prefix, columns in (
-        ("reconstructions", ("original", "frames"), "reconstruction", gallery.rank_names(exhibits)),
-        ("dreams", ("reality", "dream_real"), "dream", gallery.step_names(exhibits)),
+        ("reconstructions", ("original", "frames"), "reconstruction", ranks),
+        ("dreams", ("reality", "dream_real"), "dream", steps),
     ):
         if first[1] in exhibits.tensors:
             rows = [(first[0], figures.INK, exhibits.tensors[first[1]])] + [
                 (TITLES[variant], figures.COLOURS[variant], exhibits.tensors[f"{prefix}_{variant}"])
                 for variant in (THEIRS, OURS)
             ]
-            figures.frames_sheet(PICTURES / f"{name}.png", rows, columns)
+            figures.frames_sheet(FIGURES / f"{name}.png", rows, columns)
 
 
 def _drawn(charts: Sequence[Panel]) -> list[tuple[Panel, str]]:
@@ -234,4 +236,4 @@ def _drawn(charts: Sequence[Panel]) -> list[tuple[Panel, str]]:
 
 
 def _svg(panel: Panel) -> str:
-    return gallery.uri(figures.svg(panel), "image/svg+xml")
+    return pictures.uri(figures.svg(panel), "image/svg+xml")

@@ -11,54 +11,62 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
-from pydantic import Field, ValidationError
+from pydantic import Field
 
 from study import grid
 from study.grid import Cell
-from wm import artifacts
-from wm.errors import UserError
-from wm.params import Params
+from wm.core import artifacts
+from wm.core.errors import UserError
+from wm.core.params import Params, validated
 
 RESULTS = Path("results")
 RUNS = RESULTS / "runs"
 EXHIBITS = RESULTS / "exhibits"
-"""With .json and .safetensors."""
+"""The path of both files of exhibits, without .json and .safetensors."""
 CHAIN = ("collect", "train_vision", "encode", "train_rnn", "train_controller", "evaluate")
-"""The stages of a run, under one name whichever vision model it trains."""
+"""The stages that metrics are of, under one name whichever vision model a run trains."""
+STAGES = (*CHAIN, "measure_rnn")
+"""The stages of a run; measure_rnn writes the metrics of train_rnn."""
 CURVES = ("train_vision", "train_rnn", "train_controller", "evaluate")
-"""Those that write a CSV to plots/."""
+"""The stages that write a CSV to plots/."""
 
 
-class Run(Params):
-    """results/runs/<cell>/run.json."""
+class RunRecord(Params):
+    """What results/runs/<cell>/run.json holds."""
 
     cell: str
+    """The name of the cell."""
     variant: str
+    """The name of its variant."""
     seed: int
+    """Its training seed."""
     scale: str
+    """The scale in params.yaml."""
     changes: list[str]
-    """To params.yaml at that commit."""
+    """The changes to params.yaml at that commit."""
     commit: str
+    """The commit that it started from."""
     machine: dict[str, str | int | float | bool]
+    """The machine that it ran on."""
     error: str | None = None
     """Its last line, if it failed; all that follows is then empty."""
     metrics: dict[str, dict[str, float]] = Field(default_factory=dict)
-    """Of each stage of CHAIN: metrics/<stage>.json."""
+    """The content of metrics/<stage>.json, for each stage of CHAIN."""
     costs: dict[str, dict[str, float]] = Field(default_factory=dict)
-    """Of each stage that ran here, or whose outputs are those of the commit that it started from:
-    its part of metrics/perf.json. The latter was paid on the commit's machine."""
+    """Seconds, rates and memory from metrics/perf.json, for each stage of STAGES that ran here, or
+    whose outputs are those of the commit that it started from, on whose machine they were paid."""
     hashes: dict[str, str] = Field(default_factory=dict)
-    """Of the outputs, by path, from dvc.lock."""
+    """The hashes of the outputs, by path, from dvc.lock."""
 
     @property
     def directory(self) -> Path:
-        """Where it is kept."""
+        """The folder that it is kept in."""
         return RUNS / self.cell
 
     def row(self) -> dict[str, Any]:
-        """The numbers in one level: `<stage>.<metric>`, what it cost among them, and
-        `train_rnn.nll_gain`: how much likelier than its last-value baseline the memory finds what
-        comes, which unlike `nll` itself compares across latent spaces."""
+        """Returns the numbers in one level: `<stage>.<metric>`, what it cost among them, and
+        `train_rnn.nll_gain` (nats a dimension): how much likelier than its last-value baseline the
+        memory finds what comes, which unlike `nll` itself compares across latent spaces."""
         flat = {
             f"{stage}.{name}": value
             for numbers in (self.metrics, self.costs)
@@ -71,7 +79,10 @@ class Run(Params):
                 "commit": self.commit, "error": self.error, **flat}  # fmt: skip
 
     def curve(self, stage: str) -> pd.DataFrame:
-        """What the run left in plots/ of one of CURVES. UserError when it is missing or damaged."""
+        """Returns what a stage of CURVES left in plots/, a row a step, generation or episode.
+
+        Raises UserError when the file is missing or damaged.
+        """
         path = self.directory / f"{stage}.csv"
         if not path.exists():
             raise UserError(f"{path}: not found; take it from git again")
@@ -81,7 +92,7 @@ class Run(Params):
             raise UserError(f"{path}: {error}; take it from git again") from None
 
 
-def save(run: Run, curves: dict[str, str]) -> None:
+def save(run: RunRecord, curves: dict[str, str]) -> None:
     """Writes a run and its curves (stage -> text of the CSV)."""
     with artifacts.publish(run.directory) as directory:
         for stage, text in curves.items():
@@ -89,28 +100,26 @@ def save(run: Run, curves: dict[str, str]) -> None:
         artifacts.write_json(directory / "run.json", run.model_dump())
 
 
-def load(cell: Cell | str) -> Run | None:
-    """The run of a cell, or None if there is none yet. UserError when its file is damaged."""
+def load(cell: Cell | str) -> RunRecord | None:
+    """Returns the run of a cell, None if there is none yet; UserError when its file is damaged."""
     path = RUNS / (cell if isinstance(cell, str) else cell.name) / "run.json"
     if not path.exists():
         return None
     content: Any = artifacts.read_json(path)
-    try:
-        return Run(**content)
-    except (TypeError, ValidationError) as error:
-        reason = " ".join(str(error).split())
-        raise UserError(f"{path}: {reason}; take it from git again") from None
+    if not isinstance(content, dict):
+        raise UserError(f"{path}: not a run's record; take it from git again")
+    return validated(RunRecord, content, path, "take it from git again")
 
 
-def load_all() -> list[Run]:
-    """Every run that is kept, by name."""
+def load_all() -> list[RunRecord]:
+    """Returns every run that is kept, ordered by name."""
     names = sorted(path.parent.name for path in RUNS.glob("*/run.json"))
     return [run for name in names if (run := load(name)) is not None]
 
 
-def best() -> Run:
-    """Of the pair's runs that are kept, the one with the highest mean return. UserError if there
-    is none."""
+def best() -> RunRecord:
+    """Returns the run with the highest mean return of the pair's runs that are kept; UserError if
+    there is none."""
     pair = [grid.THEIRS, grid.OURS]
     whole = [run for run in load_all() if run.variant in pair and run.error is None]
     if not whole:

@@ -9,8 +9,8 @@ import numpy as np
 
 from study import comparison, runs
 from study.comparison import MEASURES, PAIRS
-from study.runs import RESULTS, Run
-from wm import artifacts
+from study.runs import RESULTS, RunRecord
+from wm.core import artifacts
 
 CSV, COMPARISON = RESULTS / "study.csv", RESULTS / "comparison.json"
 OUTPUTS = {
@@ -19,7 +19,7 @@ OUTPUTS = {
     "encode": ("data/latents",),
     "train_rnn": ("models/rnn",),
 }
-"""What tells that two runs shared a stage: DVC then ran it for one of them."""
+"""Outputs that tell that two runs shared a stage: DVC then ran it for one of them."""
 
 
 def write() -> None:
@@ -29,8 +29,8 @@ def write() -> None:
     artifacts.write_json(COMPARISON, compare(kept))
 
 
-def with_shared_costs(kept: Sequence[Run]) -> list[Run]:
-    """The runs, each with what a stage cost that it took from another's cache."""
+def with_shared_costs(kept: Sequence[RunRecord]) -> list[RunRecord]:
+    """Returns the runs, each with what a stage cost that it took from another's cache."""
     paid = {
         (stage, run.hashes.get(path)): run.costs[stage]
         for run in kept
@@ -54,10 +54,10 @@ def with_shared_costs(kept: Sequence[Run]) -> list[Run]:
     ]
 
 
-def compare(kept: Sequence[Run]) -> dict[str, Any]:
-    """The rule, and for every pair of variants that have a seed in common: comparison.over_tracks
-    of each seed and, from two seeds on, comparison.over_seeds of each measure that all these runs
-    have."""
+def compare(kept: Sequence[RunRecord]) -> dict[str, Any]:
+    """Returns the rule, and for every pair of variants that have a seed in common what
+    comparison.over_tracks says of each seed and, from two seeds on, comparison.over_seeds of each
+    measure that all these runs have."""
     whole = {(run.variant, run.seed, run.scale): run for run in kept if run.error is None}
     pairs = []
     for ours, theirs in PAIRS:

@@ -10,9 +10,9 @@ import pytest
 from study import figures, grid, report, runs, table
 from study.comparison import TOO_FEW
 from study.figures import Panel
-from study.runs import Run
-from wm import artifacts
-from wm.errors import UserError
+from study.runs import RunRecord
+from wm.core import artifacts
+from wm.core.errors import UserError
 
 COSTS = {"seconds": 30.0, "frames_per_second": 99.0, "peak_memory_mb": 600.0}
 PICTURES = {f"{n}.png" for n in ("returns", "curves", "drives", "reconstructions", "dreams")}
@@ -35,10 +35,10 @@ def save_run(variant: str, seed: int, episodes: int = 12) -> None:
         "evaluate": {"mean": returns.mean(), "std": returns.std(), "median": 9.0,
                      "min": returns.min(), "laps_finished": 7.0, "episodes": episodes},
     }  # fmt: skip
-    run = Run(cell=f"{variant}-{seed}", variant=variant, seed=seed,
-              scale="laptop", changes=[], commit="0123456789",
-              machine={"processor": "a processor", "cores": 2},
-              metrics=metrics, costs={"train_vision": COSTS})  # fmt: skip
+    run = RunRecord(cell=f"{variant}-{seed}", variant=variant, seed=seed,
+                    scale="laptop", changes=[], commit="0123456789",
+                    machine={"processor": "a processor", "cores": 2},
+                    metrics=metrics, costs={"train_vision": COSTS})  # fmt: skip
     held_out = ("held_out_ssim", "held_out_mse", "held_out_sharpness")
     curves = {
         "evaluate": drives,
@@ -85,8 +85,8 @@ def written(tmp_path_factory: pytest.TempPathFactory) -> Path:
             save_run("vae", seed)
             save_run("vaegan", seed)
         save_run("vae-1024", 0, episodes=20)
-        failure = Run(cell="z-0", variant="z", seed=0, scale="laptop", changes=[], machine={},
-                      commit="89abcdef", error="train_rnn: <out> of memory")  # fmt: skip
+        failure = RunRecord(cell="z-0", variant="z", seed=0, scale="laptop", changes=[], machine={},
+                            commit="89abcdef", error="train_rnn: <out> of memory")  # fmt: skip
         runs.save(failure, {})
         save_exhibits()
         Path("results/random_policy.csv").write_text("episode,return\n0,-30.0\n1,-34.0\n")

@@ -15,7 +15,7 @@ from tests.conftest import Command, executed
 from tests.servers import SERVERS, Server
 from verify.workspace import environment, hashes
 
-AFTER_VISION = ["encode", "train_rnn", "train_controller", "evaluate"]
+AFTER_VISION = ["encode", "train_rnn", "measure_rnn", "train_controller", "evaluate", "film"]
 
 
 @dataclass

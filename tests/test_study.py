@@ -8,11 +8,12 @@ import pytest
 import yaml
 from scipy import stats
 
-from study import comparison, grid, runs, table
+from study import comparison, experiments, grid, runs, table
 from study.comparison import BETTER, NOT_SHOWN, TOO_FEW, WORSE
-from study.runs import Run
-from wm.errors import UserError
-from wm.params import SCALES
+from study.runs import RunRecord
+from tests.conftest import Command
+from wm.core.errors import UserError
+from wm.core.params import SCALES
 
 
 @pytest.fixture(autouse=True)
@@ -20,7 +21,7 @@ def in_workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
 
 
-def run(variant: str, seed: int, returns: list[float], **changes: object) -> Run:
+def run(variant: str, seed: int, returns: list[float], **changes: object) -> RunRecord:
     """A kept run whose evaluate drove tracks 100, 101, ..."""
     values = {
         "cell": f"{variant}-{seed}", "variant": variant, "seed": seed, "scale": "smoke",
@@ -28,7 +29,7 @@ def run(variant: str, seed: int, returns: list[float], **changes: object) -> Run
         "commit": "0" * 40, "machine": {"cores": 2},
         "metrics": {"evaluate": {"mean": float(np.mean(returns))}},
     } | changes  # fmt: skip
-    kept = Run(**values)
+    kept = RunRecord(**values)
     rows = pd.DataFrame({"seed": 100 + np.arange(len(returns)), "return": returns})
     runs.save(kept, {"evaluate": rows.to_csv(index=False)})
     return kept
@@ -65,6 +66,53 @@ def test_a_run_comes_back_as_it_was_kept_and_a_damaged_one_is_named() -> None:
     (kept.directory / "run.json").write_text(json.dumps({"cell": "vae-3"}))
     with pytest.raises(UserError, match=r"results/runs/vae-3/run\.json"):
         runs.load("vae-3")
+
+
+def commit(folder: Path, shell: Command, **files: str) -> str:
+    """Commits files, `__` in their names for a slash and `_` for a dot; returns the commit."""
+    if not (folder / ".git").exists():
+        shell(folder, "git", "init", "-q")
+    for name, text in files.items():
+        path = folder / name.replace("__", "/").replace("_", ".")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+    shell(folder, "git", "add", "-A")
+    shell(folder, "git", "commit", "-qm", "files")
+    return shell(folder, "git", "rev-parse", "HEAD").stdout.strip()
+
+
+def test_code_that_changes_no_result_leaves_a_run_current(tmp_path: Path, shell: Command) -> None:
+    first = commit(tmp_path, shell, wm__core__frames_py="1")
+    commit(tmp_path, shell, wm__runtime__perf_py="1", tests__frames_py="1")
+    assert experiments.is_current(first)
+    commit(tmp_path, shell, wm__core__frames_py="2")
+    assert not experiments.is_current(first)
+    assert not experiments.is_current("0" * 40)
+
+
+def test_an_experiment_is_a_cells_if_all_its_stages_were_run(
+    tmp_path: Path, shell: Command
+) -> None:
+    """Somebody ran `evaluate` alone under the cell's name: the metrics of measure_rnn are those of
+    the commit that it started from."""
+
+    def files(seed: int, measured: int) -> dict[str, str]:
+        stages = {
+            stage.replace("vision", "vae"): {"outs": [{"path": stage, "md5": str(seed)}]}
+            for stage in runs.STAGES
+        }
+        stages["measure_rnn"]["deps"] = [{"path": "train_rnn", "md5": str(measured)}]
+        params = {"vision": "vae", "scale": "smoke", "seed": seed}
+        return {"params_yaml": yaml.safe_dump(params),
+                "dvc_lock": yaml.safe_dump({"stages": stages})}  # fmt: skip
+
+    start = commit(tmp_path, shell, **files(seed=0, measured=0))
+    for measured, found in ((0, False), (1, True)):
+        experiment = commit(tmp_path, shell, **files(seed=1, measured=measured))
+        shell(tmp_path, "git", "update-ref", f"refs/exps/{start[:2]}/{start[2:]}/vae-1", experiment)
+        shell(tmp_path, "git", "checkout", "-q", start)
+        assert experiments.finished(grid.Cell(grid.VAE, 1)) == (experiment if found else None)
+    assert experiments.finished(grid.Cell(grid.VAE, 2)) is None
 
 
 def test_the_best_run_is_a_whole_one_of_the_pair() -> None:
@@ -169,8 +217,8 @@ def test_the_tables_hold_every_run_and_compare_what_both_variants_have() -> None
         run("vae", seed, [900.0 + seed, 910.0])
         run("vaegan", seed, [905.0 + seed, 912.0 + seed])
     run("z", 0, [700.0, 800.0])
-    failed = Run(cell="z-1", variant="z", seed=1, scale="smoke", changes=[], commit="0",
-                 machine={}, error="no")  # fmt: skip
+    failed = RunRecord(cell="z-1", variant="z", seed=1, scale="smoke", changes=[], commit="0",
+                       machine={}, error="no")  # fmt: skip
     runs.save(failed, {})
     table.write()
     rows = pd.read_csv(table.CSV)

@@ -10,31 +10,34 @@ import numpy as np
 
 from study import figures
 from study.figures import Panel
+from study.formatting import number, signed
 from study.grid import OURS, THEIRS, TITLES
 from study.runs import EXHIBITS
-from study.typography import number, signed
-from wm import artifacts
-
-RANKS = {0: "best", 50: "median", 100: "worst"}
+from wm.core import artifacts
+from wm.report.figures import NAMES
 
 
 @dataclass(frozen=True)
 class Exhibits:
-    """results/exhibits.json and .safetensors."""
+    """What results/exhibits.json and .safetensors hold; `study.exhibits` says what it is."""
 
     facts: dict[str, Any]
+    """The content of the JSON."""
     tensors: dict[str, np.ndarray]
+    """The arrays, by name."""
 
 
 def read() -> Exhibits | None:
+    """Returns the exhibits, None if there are none yet; UserError when a file is damaged."""
     facts, tensors = EXHIBITS.with_suffix(".json"), EXHIBITS.with_suffix(".safetensors")
     if not (facts.exists() and tensors.exists()):
         return None
     return Exhibits(artifacts.read_json(facts), artifacts.load_tensors(tensors))
 
 
-def hero(exhibits: Exhibits | None) -> list[tuple[str, str]]:
-    """The middle one of the held-out frames and what both eyes make of it: title, picture."""
+def sample(exhibits: Exhibits | None) -> list[tuple[str, str]]:
+    """Returns the middle one of the held-out frames and what both vision models make of it: titles
+    and pictures."""
     if exhibits is None or "frames" not in exhibits.tensors:
         return []
     middle = len(exhibits.facts["ranks"]) // 2
@@ -43,8 +46,8 @@ def hero(exhibits: Exhibits | None) -> list[tuple[str, str]]:
     return [(title, _png(exhibits.tensors[name][middle])) for title, name in names]
 
 
-def _film_rows(exhibits: Exhibits, names: dict[str, str]) -> list[dict[str, Any]]:
-    """Rows of frames of the tensors `names` (title -> tensor)."""
+def _rows(exhibits: Exhibits, names: dict[str, str]) -> list[dict[str, Any]]:
+    """Returns rows of frames of the tensors `names` (title -> tensor)."""
     return [
         {"title": title, "variant": name.rpartition("_")[2],
          "frames": [_png(frame) for frame in exhibits.tensors[name]]}
@@ -53,9 +56,11 @@ def _film_rows(exhibits: Exhibits, names: dict[str, str]) -> list[dict[str, Any]
 
 
 def reconstructions(exhibits: Exhibits | None) -> dict[str, Any] | None:
+    """Returns held-out frames over both models' reconstructions with their errors, as rows of
+    pictures under columns; None if there are none."""
     if exhibits is None or "frames" not in exhibits.tensors:
         return None
-    rows = _film_rows(
+    rows = _rows(
         exhibits,
         {"original": "frames", **{TITLES[n]: f"reconstruction_{n}" for n in (THEIRS, OURS)}},
     )
@@ -65,10 +70,13 @@ def reconstructions(exhibits: Exhibits | None) -> dict[str, Any] | None:
 
 
 def rank_names(exhibits: Exhibits) -> list[str]:
-    return [RANKS.get(rank, f"{rank} %") for rank in exhibits.facts["ranks"]]
+    """Returns what the columns of the reconstructions are called."""
+    return [NAMES.get(rank, f"{rank} %") for rank in exhibits.facts["ranks"]]
 
 
 def traversals(exhibits: Exhibits | None) -> list[dict[str, Any]]:
+    """Returns for each model the values of the traversals and, a dimension each, its number, its KL
+    in nats and the decoded frames as one picture."""
     if exhibits is None:
         return []
     found = []
@@ -86,24 +94,28 @@ def traversals(exhibits: Exhibits | None) -> list[dict[str, Any]]:
 
 
 def _strip(frames: np.ndarray, gap: int = 2) -> np.ndarray:
-    """Frames (n, 64, 64, 3) beside one another with white between them."""
+    """Returns frames, uint8 (n, 64, 64, 3), beside one another with `gap` white pixels between
+    them, uint8 (64, n * (64 + gap) - gap, 3)."""
     padded = np.pad(frames, ((0, 0), (0, 0), (0, gap), (0, 0)), constant_values=255)
     return np.concatenate(list(padded), axis=1)[:, :-gap]
 
 
 def dreams(exhibits: Exhibits | None) -> dict[str, Any] | None:
+    """Returns true frames over both memories' predictions, as rows of pictures under columns; None
+    if there are none."""
     if exhibits is None or "dream_real" not in exhibits.tensors:
         return None
     names = {"reality": "dream_real", **{TITLES[n]: f"dream_{n}" for n in (THEIRS, OURS)}}
-    return {"columns": step_names(exhibits), "rows": _film_rows(exhibits, names)}
+    return {"columns": step_names(exhibits), "rows": _rows(exhibits, names)}
 
 
 def step_names(exhibits: Exhibits) -> list[str]:
+    """Returns what the columns of the dreams are called."""
     return [f"{step} step{'s' * (step != 1)}" for step in exhibits.facts["dream_steps"]]
 
 
-def drives(exhibits: Exhibits | None) -> list[tuple[Panel, dict[str, Any]]]:
-    """A map for each drive of the exhibits, and what is to be said of it."""
+def trajectories(exhibits: Exhibits | None) -> list[tuple[Panel, dict[str, Any]]]:
+    """Returns a map of each drive of the exhibits, and what is to be said of it."""
     found = []
     for index, facts in enumerate(exhibits.facts["drives"] if exhibits else []):
         assert exhibits is not None
@@ -118,13 +130,13 @@ def drives(exhibits: Exhibits | None) -> list[tuple[Panel, dict[str, Any]]]:
         }
         title = f"{TITLES[name]}, {facts['rank']}: {said['points']}"
         says = f"{title}; off the road {said['times']} times"
-        draw = figures.drive(track, path, name, facts["lap_finished"])
+        draw = figures.trajectory(track, path, name, facts["lap_finished"])
         found.append((Panel(title, says, draw, 280), said))
     return found
 
 
 def uri(content: bytes, kind: str) -> str:
-    """A picture as text that a page can hold."""
+    """Returns a picture of the media type `kind` as a URI that holds it."""
     return f"data:{kind};base64,{base64.b64encode(content).decode()}"
 
 
