@@ -94,8 +94,20 @@ def repository(finished: Path, tmp_path_factory: pytest.TempPathFactory) -> Path
     return shutil.copytree(finished, tmp_path_factory.mktemp("module") / "repository")
 
 
+MEANWHILE = ("test_cluster", "test_environment", "test_fitness")
+"""Long files that need no pipeline: for a process to run while another makes the finished one."""
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """The files that run pipelines come first: they take longest, and would be left to one process
-    at the end."""
-    long = {item.path for item in items if "repository" in getattr(item, "fixturenames", ())}
-    items.sort(key=lambda item: item.path not in long)
+    at the end. Only one of them comes first of all: others would wait for what it makes."""
+    long = [item.path for item in items if "repository" in getattr(item, "fixturenames", ())]
+
+    def turn(item: pytest.Item) -> int:
+        if item.path in long[:1]:
+            return 0
+        if item.path in long:
+            return 2
+        return 1 if item.path.stem in MEANWHILE else 3
+
+    items.sort(key=turn)

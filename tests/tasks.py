@@ -5,7 +5,7 @@ import signal
 import time
 from pathlib import Path
 
-from wm.errors import UserError
+from wm.core.errors import UserError
 
 
 def build() -> list[int]:

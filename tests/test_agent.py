@@ -10,11 +10,11 @@ import torch
 
 from tests.test_controller import config
 from tests.test_rollout import Counting
-from wm.agent import Agent
-from wm.compute import Compute
-from wm.controller import Controllers, parameter_count
-from wm.mdnrnn import MDNRNN, MdnRnnConfig
-from wm.rollout import rollout
+from wm.control.policy.agent import Agent
+from wm.control.policy.controller import Controllers, parameter_count
+from wm.drive.rollout import rollout
+from wm.memory.networks.mdnrnn import MDNRNN, MdnRnnConfig
+from wm.nn.compute import Compute
 
 Z, H = 2, 6
 
@@ -73,26 +73,25 @@ def test_the_controller_acts_on_h_from_before_z_and_action_are_taken_in() -> Non
 
 @pytest.mark.parametrize("inputs", ["z", "zh"])
 def test_batched_candidates_act_as_they_do_alone(inputs: str) -> None:
-    def drive(policy: Agent, count: int) -> list[float]:
+    def returns(policy: Agent, count: int) -> list[float]:
         envs = [Counting(3 + i) for i in range(count)]
-        return [
-            o.return_ for o in rollout(envs, [5 + i for i in range(count)], policy, max_steps=9)
-        ]
+        outcomes = rollout(envs, [5 + i for i in range(count)], policy, max_steps=9)
+        return [outcome.return_ for outcome in outcomes]
 
     together = agent(6, candidates=3, inputs=inputs)
-    sums = []
+    actions = []
     together.begin(6)
     numbers = [[1, 2, 3, 4, 5, 6], [9, 8, 7, 6, 5, 4], [30, 20, 10, 40, 50, 60]]
     for step in numbers:
-        sums.append(together.act(frames(step), np.arange(6)))
+        actions.append(together.act(frames(step), np.arange(6)))
     for i in range(6):
         alone = agent(6, candidates=3, inputs=inputs)
         alone.begin(6)
         # the others have ended after the first step
         acts = [alone.act(frames(numbers[0]), np.arange(6))[i]]
         acts += [alone.act(frames([step[i]]), np.array([i]))[0] for step in numbers[1:]]
-        np.testing.assert_allclose(acts, [s[i] for s in sums], atol=1e-5)
-    assert drive(agent(4, inputs=inputs), 4) == drive(agent(4, inputs=inputs), 4)
+        np.testing.assert_allclose(acts, [step[i] for step in actions], atol=1e-5)
+    assert returns(agent(4, inputs=inputs), 4) == returns(agent(4, inputs=inputs), 4)
 
 
 def test_sampled_z_does_not_shift_when_another_episode_ends() -> None:

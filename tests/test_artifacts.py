@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wm import artifacts
-from wm.errors import UserError
+from wm.core import artifacts
+from wm.core.errors import UserError
 
 
 def test_same_content_same_bytes(tmp_path: Path) -> None:
@@ -172,7 +172,7 @@ def test_ctrl_c_between_the_renames_of_publish_leaves_one_of_the_folders(
 
 def test_publish_sweeps_up_after_a_process_that_was_killed(tmp_path: Path) -> None:
     command = (
-        "import os; from wm import artifacts\n"
+        "import os; from wm.core import artifacts\n"
         "with artifacts.publish('models/vae') as directory:\n"
         "    (directory / 'half').touch(); os.kill(os.getpid(), 9)"
     )

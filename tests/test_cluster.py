@@ -6,6 +6,8 @@ import errno
 import os
 import re
 import shutil
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -16,13 +18,13 @@ import pytest
 from tests.servers import Dask
 from tests.tasks import build, die, fail, mark, refuse, square
 from verify.workspace import ROOT
-from wm import cluster
-from wm.cluster import Cluster
-from wm.errors import UserError
-from wm.executor import hire
-from wm.params import Run
+from wm.core.errors import UserError
+from wm.core.params import SharedParams
+from wm.runtime import cluster
+from wm.runtime.cluster import Cluster
+from wm.runtime.executor import create_executor
 
-RUN = Run(vision="vae", scale="smoke", seed=0, precision="fp32", threads=1)
+SHARED = SharedParams(vision="vae", scale="smoke", seed=0, precision="fp32", threads=1)
 
 
 @pytest.fixture
@@ -36,8 +38,8 @@ def test_results_come_in_order_and_a_context_is_built_once_a_worker(dask: Dask) 
     for _ in range(3):
         dask.add_worker()
     dask.wait_for(3)
-    run = RUN.model_copy(update={"executor": "dask", "scheduler": dask.address})
-    with hire(run, build) as workers:
+    shared = SHARED.model_copy(update={"executor": "dask", "scheduler": dask.address})
+    with create_executor(shared, build) as workers:
         results = list(workers.map(square, range(60)))
         calls: dict[int, list[int]] = {}
         for _, process, call, _ in results:
@@ -53,7 +55,8 @@ def test_results_come_in_order_and_a_context_is_built_once_a_worker(dask: Dask) 
             with pytest.raises(OSError, match=re.escape(os.strerror(number))):
                 list(workers.map(fail, [number]))
         assert [value for value, *_ in workers.map(square, [3])] == [9]
-    with hire(run, build) as workers:  # the same workers, another client: a context of its own
+    # the same workers, another client: a context of its own
+    with create_executor(shared, build) as workers:
         assert next(iter(workers.map(square, [1])))[2] == 1
 
 
@@ -105,6 +108,20 @@ def test_a_task_that_ends_every_worker_is_a_user_error(dask: Dask) -> None:
         list(workers.map(die, [1]))
 
 
+def test_the_digest_of_the_code_sees_every_room(tmp_path: Path) -> None:
+    shutil.copytree(ROOT / "wm", tmp_path / "wm", ignore=shutil.ignore_patterns("__pycache__"))
+
+    def code() -> str:
+        command = [sys.executable, "-c", "from wm.runtime.cluster import CODE; print(CODE)"]
+        done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True)
+        return done.stdout.strip()
+
+    assert code() == cluster.CODE
+    with (tmp_path / "wm/env/fast/track.py").open("a") as file:
+        file.write("# edited\n")
+    assert code() != cluster.CODE
+
+
 def test_nobody_there_is_a_user_error(dask: Dask, monkeypatch: pytest.MonkeyPatch) -> None:
     for name, seconds in {"WAIT": 2, "POLL": 0.5, "CONNECT": 1}.items():
         monkeypatch.setattr(cluster, name, seconds)
@@ -116,7 +133,7 @@ def test_nobody_there_is_a_user_error(dask: Dask, monkeypatch: pytest.MonkeyPatc
     with pytest.raises(UserError, match="no Dask scheduler answers"):
         Cluster("tcp://127.0.0.1:1", build)
     with pytest.raises(UserError, match="scheduler: executor dask needs its address"):
-        hire(RUN.model_copy(update={"executor": "dask"}), build)
+        create_executor(SHARED.model_copy(update={"executor": "dask"}), build)
 
 
 def test_a_worker_outside_a_checkout_is_named(dask: Dask, tmp_path: Path) -> None:
@@ -154,7 +171,7 @@ def test_a_worker_of_several_threads_or_of_other_code_is_refused(
         shutil.copytree(ROOT / "verify", tmp_path / "verify")
         with (tmp_path / "tests/tasks.py").open("w") as file:
             file.write("")  # what is sent cannot even be loaded
-        with (tmp_path / "wm/car_racing.py").open("a") as file:
+        with (tmp_path / "wm/env/fast/environment.py").open("a") as file:
             file.write("# edited\n")
         other = dask.add_worker(checkout=tmp_path)
         with pytest.raises(UserError, match="other code"):

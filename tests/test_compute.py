@@ -1,9 +1,9 @@
 import pytest
 import torch
 
-from wm import compute
-from wm.errors import UserError
-from wm.params import Run
+from wm.core.errors import UserError
+from wm.core.params import SharedParams
+from wm.nn import compute
 
 
 @pytest.fixture(autouse=True)
@@ -13,35 +13,35 @@ def restored() -> object:
     torch.set_num_threads(threads)
 
 
-def run(precision: str) -> Run:
-    return Run(vision="vae", scale="smoke", seed=0, precision=precision, threads=1)
+def shared(precision: str) -> SharedParams:
+    return SharedParams(vision="vae", scale="smoke", seed=0, precision=precision, threads=1)
 
 
 @pytest.mark.parametrize(("precision", "dtype"), [("fp32", "float32"), ("bf16", "bfloat16")])
 def test_precision_is_what_autocast_computes_in(precision: str, dtype: str) -> None:
-    where = compute.prepare(run(precision), threads=1)
-    assert where.dtype == getattr(torch, dtype)
-    x = torch.ones(2, 2, device=where.device)
-    with where.autocast():
-        assert (x @ x).dtype == where.dtype
+    prepared = compute.prepare(shared(precision), threads=1)
+    assert prepared.dtype == getattr(torch, dtype)
+    x = torch.ones(2, 2, device=prepared.device)
+    with prepared.autocast():
+        assert (x @ x).dtype == prepared.dtype
     assert (x @ x).dtype == torch.float32
 
 
 def test_threads_are_those_asked_for_and_operations_deterministic() -> None:
-    compute.prepare(run("auto"), threads=2)
+    compute.prepare(shared("auto"), threads=2)
     assert torch.get_num_threads() == 2
     assert torch.are_deterministic_algorithms_enabled()
 
 
 def test_a_gpu_that_is_not_there_is_a_user_error(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    wanted = run("fp32").model_copy(update={"device": "cuda"})
+    wanted = shared("fp32").model_copy(update={"device": "cuda"})
     with pytest.raises(UserError, match="device: cuda, but torch sees no GPU"):
         compute.prepare(wanted, threads=1)
 
 
 def test_the_cpu_is_taken_where_it_is_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
-    wanted = run("fp32").model_copy(update={"device": "cpu"})
+    wanted = shared("fp32").model_copy(update={"device": "cpu"})
     names = compute.prepare(wanted, threads=1).names()
     assert names == {"device": "cpu", "dtype": "torch.float32"}

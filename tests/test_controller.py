@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 import torch
 
-from wm import artifacts, controller
-from wm.controller import ControllerConfig, Controllers, parameter_count
-from wm.errors import UserError
+from wm.control.policy import controller
+from wm.control.policy.controller import ControllerConfig, Controllers, parameter_count
+from wm.core import artifacts
+from wm.core.errors import UserError
 
 
 def config(inputs: str = "zh", hidden_units: int = 0) -> ControllerConfig:
@@ -56,15 +57,15 @@ def test_batched_is_one_at_a_time_and_in_range(hidden_units: int) -> None:
 def test_without_the_weights_that_read_the_memory_it_does_not_matter(hidden_units: int) -> None:
     shape = config("zh", hidden_units)
     vector = np.random.default_rng(0).normal(size=parameter_count(shape, 5, 6)).astype(np.float32)
-    late = controller.reads_memory(shape, 5, 6)
-    assert late.sum() == 6 * (hidden_units or 3)
+    on_h = controller.reads_memory(shape, 5, 6)
+    assert on_h.sum() == 6 * (hidden_units or 3)
     z, one, other = torch.randn(3, 5, generator=torch.Generator().manual_seed(0)).split(1)
     seen = [torch.cat([z, h, h[:, :1]], dim=1) for h in (one, other)]
 
     def actions(vector: np.ndarray) -> list[torch.Tensor]:
         return [Controllers(torch.from_numpy(vector)[None], 11, hidden_units).act(x) for x in seen]
 
-    with_memory, without = actions(vector), actions(np.where(late, 0, vector))
+    with_memory, without = actions(vector), actions(np.where(on_h, 0, vector))
     assert (with_memory[0] != with_memory[1]).any()
     assert (without[0] == without[1]).all()
 

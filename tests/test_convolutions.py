@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import conv2d, conv_transpose2d
 
-from wm import convolutions
+from wm.vision.networks import convolutions
 
 Layer = Callable[[Tensor], Tensor]
 Pair = tuple[nn.Module, Layer, tuple[int, ...]]

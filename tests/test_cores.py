@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from wm import cores
-from wm.executor import Processes
+from wm.runtime import cores
+from wm.runtime.executor import Processes
 
 
 def build() -> None:
@@ -51,22 +51,22 @@ def test_a_killed_process_gives_its_core_back(
     code = (
         f"import os, tempfile, time; tempfile.tempdir = {str(tmp_path)!r}\n"
         "os.sched_getaffinity = lambda _: {0}\n"
-        "from wm import cores\n"
-        "with cores.turn(): print('mine', flush=True); time.sleep(60)"
+        "from wm.runtime import cores\n"
+        "with cores.core_lock(): print('mine', flush=True); time.sleep(60)"
     )
     holder = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
     assert holder.stdout is not None
     holder.stdout.readline()
     start = time.monotonic()
     threading.Timer(0.3, holder.kill).start()
-    with cores.turn():
+    with cores.core_lock():
         assert time.monotonic() - start > 0.2
     holder.wait()
 
 
 def test_without_room_for_it_work_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("tempfile.tempdir", "/proc")
-    with cores.turn():
+    with cores.core_lock():
         pass
 
 
@@ -76,7 +76,7 @@ def test_a_stopped_run_does_not_hold_up_others_for_ever(
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0})
     monkeypatch.setattr(cores, "PATIENCE", 0.2)
-    with cores.turn():
+    with cores.core_lock():
         start = time.monotonic()
-        with cores.turn():
+        with cores.core_lock():
             assert time.monotonic() - start >= 0.2

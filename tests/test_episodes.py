@@ -10,8 +10,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from safetensors.numpy import load
 
-from wm import artifacts, car_racing, episodes
-from wm.errors import UserError
+from wm.core import artifacts, episodes
+from wm.core.car_racing import TELEMETRY
+from wm.core.errors import UserError
+from wm.drive.telemetry import telemetry
+from wm.env.fast import environment
 
 
 def make(id_: int = 3, steps: int = 5) -> episodes.Episode:
@@ -157,7 +160,9 @@ def test_any_sealed_offsets_are_refused_or_mean_the_same(
 
 
 def test_telemetry_is_as_wide_as_what_is_measured() -> None:
-    assert len(car_racing.TELEMETRY) == episodes.TELEMETRY_SIZE
+    env = environment.make()
+    env.reset(seed=0)
+    assert make().telemetry.shape[1:] == telemetry(env).shape == (len(TELEMETRY),)
 
 
 def same_or_refused(path: Path, raw: bytes, episode: episodes.Episode) -> None:

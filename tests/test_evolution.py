@@ -1,4 +1,4 @@
-"""CMA-ES on known problems; killed and resumed against never killed."""
+"""Evolution on known problems, by CMA-ES and by another; killed and resumed or never killed."""
 
 from __future__ import annotations
 
@@ -7,9 +7,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from wm.errors import UserError
-from wm.evolution import Phase, Row, evolve, summary
-from wm.scratch import Checkpoint
+from wm.control.training.cma_es import Phase, PhasedCmaEs
+from wm.control.training.evolution import Row, evolve, summary
+from wm.control.training.optimizer import Optimizer
+from wm.core.errors import UserError
+from wm.runtime.checkpoint import Checkpoint
 
 TARGET = np.array([0.5, -1.0, 2.0, 0.25])
 
@@ -24,9 +26,14 @@ def run(
     generations: int = 60,
     kill_at: int | None = None,
     phases: list[Phase] | None = None,
-    **other: float,
+    weight_decay: float = 0.0,
+    seed: int = 3,
+    optimizer: Optimizer | None = None,
 ) -> tuple[np.ndarray, list[Row], list[int]]:
-    """Evolves in the checkpoint `name`; returns also the generations that were evaluated."""
+    """Evolves in the checkpoint `name`; returns also the generations that were evaluated.
+
+    Without `optimizer` by CMA-ES in `phases`, which are one of `generations` if they are not given.
+    """
     evaluated: list[int] = []
 
     def evaluate(generation: int, solutions: np.ndarray) -> np.ndarray:
@@ -36,21 +43,20 @@ def run(
         np.random.seed(generation)
         return quadratic(generation, solutions)
 
-    arguments = {
-        "population": 10,
-        "validate_every": 7,
-        "weight_decay": 0.0,
-        "seed": 3,
-    }
+    if optimizer is None:
+        phases = phases or [Phase(generations, 0.5, np.full(4, True))]
+        optimizer = PhasedCmaEs(np.zeros(4), phases, population=10, seed=seed)
+        generations = optimizer.generations
     with Checkpoint("evolution", {"name": name}, []) as checkpoint:
         mean, rows = evolve(
+            optimizer,
             evaluate,
             lambda mean: float(quadratic(0, mean[None])[0]),
-            start=np.zeros(4),
-            phases=phases or [Phase(generations, 0.5, np.full(4, True))],
+            generations=generations,
+            validate_every=7,
+            weight_decay=weight_decay,
             checkpoint=checkpoint,
             title="test",
-            **(arguments | other),  # type: ignore[arg-type]
         )
     return mean, rows, evaluated
 
@@ -129,15 +135,14 @@ def test_weight_decay_pulls_towards_zero() -> None:
 
 def alike(fitness: float, generations: int, checkpoint: Checkpoint) -> tuple[np.ndarray, list[Row]]:
     """Evolves candidates that all have this fitness."""
+    phases = [Phase(generations, 0.1, np.full(4, True))]
     return evolve(
+        PhasedCmaEs(np.zeros(4), phases, population=8, seed=0),
         lambda generation, solutions: np.full(len(solutions), fitness),
         lambda mean: fitness,
-        start=np.zeros(4),
-        phases=[Phase(generations, 0.1, np.full(4, True))],
-        population=8,
+        generations=generations,
         validate_every=1,
         weight_decay=0.0,
-        seed=0,
         checkpoint=checkpoint,
         title="test",
     )
@@ -156,3 +161,39 @@ def test_a_population_whose_cars_all_crash_alike_tells_nothing_and_does_no_harm(
     assert len(rows) == 200
     assert np.isfinite(mean).all()
     assert all(0 < row["sigma"] < 10 for row in rows)
+
+
+class OneCommaEight:
+    """A (1, 8) evolution strategy: the best of 8 children is the next parent."""
+
+    population = 8
+
+    def __init__(self, start: np.ndarray, seed: int) -> None:
+        self.mean, self.sigma = start, 0.5
+        self._generator = np.random.default_rng(seed)
+
+    def ask(self) -> np.ndarray:
+        self._children = self.mean + self.sigma * self._generator.normal(size=(8, len(self.mean)))
+        return self._children
+
+    def tell(self, cost: np.ndarray) -> None:
+        self.mean = self._children[cost.argmin()]
+        self.sigma *= 0.97
+
+
+def test_another_optimizer_is_evolved_too() -> None:
+    mean, rows, evaluated = run("one comma eight", 120, optimizer=OneCommaEight(np.zeros(4), 0))
+    np.testing.assert_allclose(mean, TARGET, atol=0.1)
+    assert evaluated == list(range(120))
+    assert [row["sigma"] for row in rows] == pytest.approx([0.5 * 0.97**n for n in range(1, 121)])
+
+
+@pytest.mark.parametrize("kill_at", [1, 9])
+def test_another_optimizer_resumes_bitwise_too(kill_at: int) -> None:
+    whole, whole_rows, _ = run("whole", 15, optimizer=OneCommaEight(np.zeros(4), 0))
+    with pytest.raises(KeyboardInterrupt):
+        run("cut", 15, kill_at, optimizer=OneCommaEight(np.zeros(4), 0))
+    resumed, resumed_rows, evaluated = run("cut", 15, optimizer=OneCommaEight(np.zeros(4), 0))
+    assert evaluated == list(range(kill_at, 15))
+    assert (resumed == whole).all()
+    assert resumed_rows == whole_rows

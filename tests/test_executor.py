@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from wm.errors import UserError
-from wm.executor import Processes
+from wm.core.errors import UserError
+from wm.runtime.executor import Processes
 
 
 def build() -> dict[str, int]:
@@ -89,7 +89,7 @@ def test_ctrl_c_while_workers_start_is_one_line(after: float) -> None:
     """A terminal sends it to all of them, and Python's start would answer with a traceback."""
     script = (
         "from tests.test_executor import *\n"
-        "from wm.stage import main\n"
+        "from wm.runtime.entry import main\n"
         "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
         "def run():\n"
         "    with Processes(2, build) as executor: list(executor.map(sleep, [60, 60]))\n"

@@ -10,17 +10,33 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import Command
-from verify.workspace import edit
-from wm.params import STAGES
+from tests.forked_stages import ForkedStages
+from verify.workspace import edit, set_param
+from wm.core.params import STAGES
 
 
 @pytest.fixture(scope="module")
-def bare(repository: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def stages(
+    tmp_path_factory: pytest.TempPathFactory, identity: dict[str, str]
+) -> Iterator[ForkedStages]:
+    with ForkedStages(tmp_path_factory.mktemp("stages") / "errors", **identity) as forked:
+        yield forked
+
+
+@pytest.fixture(scope="module")
+def source(repository: Path) -> Path:
+    """A finished repository with one worker a stage: each takes seconds to start."""
+    set_param(repository, "workers", 1)
+    return repository
+
+
+@pytest.fixture(scope="module")
+def bare(source: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The code and params.yaml alone: no stage has run."""
     folder = tmp_path_factory.mktemp("bare")
     for name in ("wm", "stages"):
-        shutil.copytree(repository / name, folder / name)
-    shutil.copy(repository / "params.yaml", folder)
+        shutil.copytree(source / name, folder / name)
+    shutil.copy(source / "params.yaml", folder)
     return folder
 
 
@@ -30,14 +46,18 @@ def contents(folder: Path) -> dict[Path, int]:
     return {path: path.stat().st_mtime_ns for path in files if "checkpoints" not in path.parts}
 
 
-def fails(shell: Command, folder: Path, stage: str) -> str:
+def fails(stages: ForkedStages, folder: Path, stage: str) -> str:
     """Runs a stage that must fail and change nothing; returns its one line."""
     before = contents(folder)
-    done = shell(folder, "python", "-B", "-m", f"stages.{stage}", check=False)
-    assert done.returncode == 1, done.stderr
-    assert "Traceback" not in done.stderr
+    status, said = stages.run(folder, stage, check=False)
     assert contents(folder) == before
-    line = done.stderr.strip().splitlines()[-1]
+    return one_line(status, said)
+
+
+def one_line(status: int, said: str) -> str:
+    assert status == 1, said
+    assert "Traceback" not in said
+    line = said.strip().splitlines()[-1]
     assert line.startswith("error: ")
     return line
 
@@ -50,57 +70,80 @@ def fails(shell: Command, folder: Path, stage: str) -> str:
         ("encode", "models/vae"),
         ("train_rnn", "data/latents"),
         ("train_controller", "models/vae"),
-        ("evaluate", "models/vae"),
+        ("evaluate", "models/controller"),
+        ("measure_rnn", "models/vae"),
+        ("film", "models/vae"),
     ],
 )
 def test_a_stage_by_hand_names_the_missing_input(
-    bare: Path, shell: Command, stage: str, missing: str
+    bare: Path, stages: ForkedStages, stage: str, missing: str
 ) -> None:
-    line = fails(shell, bare, stage)
+    line = fails(stages, bare, stage)
     assert "not found" in line
     assert missing in line or "data/episodes" in line
+
+
+@pytest.mark.parametrize(
+    ("command", "reason"),
+    [
+        (["stages.train_vision"], "data/episodes: not found"),
+        (["stages.train_vision", "gan"], "vision model 'gan': not one of vae, vaegan"),
+    ],
+)
+def test_a_vision_model_is_the_one_of_the_params_or_of_the_command(
+    bare: Path, shell: Command, command: list[str], reason: str
+) -> None:
+    before = contents(bare)
+    done = shell(bare, "python", "-B", "-m", *command, check=False)
+    assert contents(bare) == before
+    assert reason in one_line(done.returncode, done.stderr)
 
 
 def test_a_mistyped_param_is_named(bare: Path, shell: Command, tmp_path: Path) -> None:
     folder = shutil.copytree(bare, tmp_path / "bad")
     edit(folder, "scale: smoke", "scale: tiny")
-    line = fails(shell, folder, "collect")
+    before = contents(folder)
+    done = shell(folder, "python", "-B", "-m", "stages.collect", check=False)
+    assert contents(folder) == before
+    line = one_line(done.returncode, done.stderr)
     assert "params.yaml: scale: " in line
     assert "tiny" in line
 
 
-def test_an_episode_cut_short_is_named(repository: Path, shell: Command, tmp_path: Path) -> None:
-    folder = shutil.copytree(repository, tmp_path / "cut", ignore=shutil.ignore_patterns(".git"))
+def test_an_episode_cut_short_is_named(source: Path, stages: ForkedStages, tmp_path: Path) -> None:
+    folder = shutil.copytree(source, tmp_path / "cut", ignore=shutil.ignore_patterns(".git"))
     file = min((folder / "data/episodes").iterdir())
     content = file.read_bytes()
     file.unlink()  # it may be a link into DVC's cache
     file.write_bytes(content[: len(content) // 2])
-    assert f"data/episodes/{file.name}: damaged or cut short" in fails(shell, folder, "train_vae")
+    assert f"data/episodes/{file.name}: damaged or cut short" in fails(stages, folder, "train_vae")
 
 
 def test_weights_of_another_latent_size_are_named(
-    repository: Path, shell: Command, tmp_path: Path
+    source: Path, stages: ForkedStages, tmp_path: Path
 ) -> None:
-    folder = shutil.copytree(repository, tmp_path / "latent", ignore=shutil.ignore_patterns(".git"))
+    folder = shutil.copytree(source, tmp_path / "latent", ignore=shutil.ignore_patterns(".git"))
     config = folder / "models/vae/config.json"
     content = json.loads(config.read_text())
     content["latent_size"] += 1
     config.unlink()
     config.write_text(json.dumps(content))
-    line = fails(shell, folder, "encode")
+    line = fails(stages, folder, "encode")
     assert "models/vae/weights.safetensors" in line
     assert "shape" in line
 
 
 def test_latents_of_another_model_or_of_other_episodes_are_named(
-    repository: Path, shell: Command, tmp_path: Path
+    source: Path, stages: ForkedStages, tmp_path: Path
 ) -> None:
-    folder = shutil.copytree(repository, tmp_path / "other", ignore=shutil.ignore_patterns(".git"))
+    folder = shutil.copytree(source, tmp_path / "other", ignore=shutil.ignore_patterns(".git"))
     edit(folder, "vision: vae ", "vision: vaegan ")
-    assert "data/latents: not what the vision model makes of" in fails(shell, folder, "train_rnn")
+    assert "data/latents: not what the vision model makes of" in fails(stages, folder, "train_rnn")
     edit(folder, "vision: vaegan ", "vision: vae ")
     min((folder / "data/latents").iterdir()).unlink()
-    assert "data/latents: not of the episodes in data/episodes" in fails(shell, folder, "train_rnn")
+    assert "data/latents: not of the episodes in data/episodes" in fails(
+        stages, folder, "train_rnn"
+    )
 
 
 @pytest.mark.parametrize(
@@ -109,36 +152,39 @@ def test_latents_of_another_model_or_of_other_episodes_are_named(
         ("data/episodes/episode_000000.safetensors", "encode"),
         ("data/latents/episode_000000.safetensors", "train_rnn"),
         ("models/vae/weights.safetensors", "encode"),
+        ("models/rnn/weights.safetensors", "measure_rnn"),
         ("models/rnn/weights.safetensors", "train_controller"),
         ("models/controller/weights.safetensors", "evaluate"),
+        ("data/evaluation/episode_*.safetensors", "film"),
     ],
 )
 def test_a_flipped_bit_is_named_by_the_stage_that_reads_it(
-    repository: Path, shell: Command, tmp_path: Path, file: str, stage: str
+    source: Path, stages: ForkedStages, tmp_path: Path, file: str, stage: str
 ) -> None:
-    folder = shutil.copytree(repository, tmp_path / "flip", ignore=shutil.ignore_patterns(".git"))
-    content = bytearray((folder / file).read_bytes())
+    folder = shutil.copytree(source, tmp_path / "flip", ignore=shutil.ignore_patterns(".git"))
+    (path,) = folder.glob(file)
+    content = bytearray(path.read_bytes())
     content[-100] ^= 4
-    (folder / file).unlink()  # it may be a link into DVC's cache
-    (folder / file).write_bytes(content)
-    assert f"{file}: damaged" in fails(shell, folder, stage)
+    path.unlink()  # it may be a link into DVC's cache
+    path.write_bytes(content)
+    assert f"{path.relative_to(folder)}: damaged" in fails(stages, folder, stage)
 
 
-def test_an_empty_data_set_is_named(repository: Path, shell: Command, tmp_path: Path) -> None:
-    folder = shutil.copytree(repository, tmp_path / "empty", ignore=shutil.ignore_patterns(".git"))
+def test_an_empty_data_set_is_named(source: Path, stages: ForkedStages, tmp_path: Path) -> None:
+    folder = shutil.copytree(source, tmp_path / "empty", ignore=shutil.ignore_patterns(".git"))
     for file in (folder / "data/episodes").iterdir():
         file.unlink()
     for stage in ("train_vae", "encode"):
-        assert "data/episodes: 0 episode(s)" in fails(shell, folder, stage)
+        assert "data/episodes: 0 episode(s)" in fails(stages, folder, stage)
 
 
 def test_an_output_folder_that_cannot_be_is_named(
-    repository: Path, shell: Command, tmp_path: Path
+    source: Path, stages: ForkedStages, tmp_path: Path
 ) -> None:
-    folder = shutil.copytree(repository, tmp_path / "file", ignore=shutil.ignore_patterns(".git"))
+    folder = shutil.copytree(source, tmp_path / "file", ignore=shutil.ignore_patterns(".git"))
     shutil.rmtree(folder / "models")
     (folder / "models").touch()
-    assert "models/vae: cannot be written" in fails(shell, folder, "train_vae")
+    assert "models/vae: cannot be written" in fails(stages, folder, "train_vae")
 
 
 @pytest.fixture
@@ -153,32 +199,43 @@ def disk(tmp_path: Path) -> Iterator[Path]:
 
 @pytest.mark.parametrize(
     ("stage", "spare"),
-    [("collect", 40_000), ("train_vae", 0), ("train_rnn", 40_000), ("evaluate", 40_000)],
+    [
+        ("collect", 40_000),
+        ("train_vae", 0),
+        ("train_rnn", 40_000),
+        ("measure_rnn", 0),
+        ("evaluate", 40_000),
+        ("film", 0),
+    ],
 )
 def test_a_full_disk_is_one_line_and_loses_nothing(
-    repository: Path, shell: Command, disk: Path, stage: str, spare: int
+    source: Path, stages: ForkedStages, disk: Path, stage: str, spare: int
 ) -> None:
-    folder = shutil.copytree(repository, disk / "full", ignore=shutil.ignore_patterns(".git"))
+    folder = shutil.copytree(source, disk / "full", ignore=shutil.ignore_patterns(".git"))
     expected = {path: path.read_bytes() for path in contents(folder) if path.name != "perf.json"}
     free = shutil.disk_usage(disk).free - spare
     (disk / "filler").write_bytes(bytes(free))
-    assert "No space left on device" in fails(shell, folder, stage)
+    assert "No space left on device" in fails(stages, folder, stage)
     (disk / "filler").unlink()
-    shell(folder, "python", "-B", "-m", f"stages.{stage}")
+    stages.run(folder, stage)
     assert {path: path.read_bytes() for path in expected} == expected
 
 
-def test_a_disk_that_is_read_only_is_one_line(repository: Path, shell: Command, disk: Path) -> None:
-    folder = shutil.copytree(repository, disk / "ro", ignore=shutil.ignore_patterns(".git"))
+def test_a_disk_that_is_read_only_is_one_line(
+    source: Path, stages: ForkedStages, disk: Path
+) -> None:
+    folder = shutil.copytree(source, disk / "ro", ignore=shutil.ignore_patterns(".git"))
     subprocess.run(["mount", "-o", "remount,ro", str(disk)], check=True)
     for stage in ("collect", "train_vaegan", "evaluate"):
-        assert "Read-only file system" in fails(shell, folder, stage)
+        assert "Read-only file system" in fails(stages, folder, stage)
 
 
-def test_episodes_of_one_step_go_through(shell: Command, repository: Path, tmp_path: Path) -> None:
-    folder = shutil.copytree(repository, tmp_path / "short", ignore=shutil.ignore_patterns(".git"))
+def test_episodes_of_one_step_go_through(
+    stages: ForkedStages, source: Path, tmp_path: Path
+) -> None:
+    folder = shutil.copytree(source, tmp_path / "short", ignore=shutil.ignore_patterns(".git"))
     text = (folder / "params.yaml").read_text()
     (folder / "params.yaml").write_text(re.sub(r"max_steps: \d+", "max_steps: 1", text))
     for stage in STAGES:
-        shell(folder, "python", "-B", "-m", f"stages.{stage}")
+        stages.run(folder, stage)
     assert json.loads((folder / "metrics/evaluate.json").read_text())["episodes"] == 4

@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from wm import figures
-from wm.errors import UserError
+from wm.core.errors import UserError
+from wm.report import figures
 
 
 def film(length, seed=0):

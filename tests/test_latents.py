@@ -1,4 +1,4 @@
-"""Windows hold what belongs together, from a counting world through rollout to the batch."""
+"""Encoded episodes on disk: read as they were written, damaged or foreign ones refused."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 
 from tests.test_rollout import Counting, Plus, telemetry
-from wm import artifacts, latents
-from wm.errors import UserError
-from wm.latents import LatentDataset, LatentEpisode, training_batch
-from wm.rollout import rollout
+from wm.core import artifacts
+from wm.core.errors import UserError
+from wm.drive.rollout import rollout
+from wm.memory import latents
+from wm.memory.latents import LatentEpisode
 
 
 def encoded(ends: list[int | None], seeds: list[int], max_steps: int) -> list[LatentEpisode]:
@@ -34,45 +34,13 @@ def encoded(ends: list[int | None], seeds: list[int], max_steps: int) -> list[La
     return result
 
 
-def check(batch: latents.Batch) -> None:
-    """next = number + action, reward = next / 10, at every step that exists."""
-    there = batch.mask.bool()
-    number, following = batch.mu[:, :-1, 0], batch.mu[:, 1:, 0]
-    assert torch.equal((number + batch.action[..., 1])[there], following[there])
-    torch.testing.assert_close((following / 10)[there], batch.reward[there])
-    assert torch.equal(batch.logvar, batch.mu - 5)
-    assert torch.equal(batch.mu[..., 1], -batch.mu[..., 0])
-
-
-def test_alignment_from_the_environment_to_the_batch(tmp_path: Path) -> None:
-    made = encoded([None, 9, 3, 5], [0, 40, 80, 130], max_steps=12)
-    for id_, episode in enumerate(made):
+def test_an_episode_is_read_as_it_was_written(tmp_path: Path) -> None:
+    for id_, episode in enumerate(encoded([None, 3], [0, 40], max_steps=4)):
         latents.write(tmp_path, id_, episode)
-    dataset = LatentDataset([latents.read(tmp_path, id_) for id_ in range(4)], 5)
-    assert len(dataset) == (12 - 5 + 1) + (9 - 5 + 1) + 1 + 1
-    batch = dataset.windows(np.arange(len(dataset)))
-    check(batch)
-    assert batch.mu.shape == (len(dataset), 6, 2)
-    assert batch.action.shape == (len(dataset), 5, 3)
-    # the first episode was cut off, not terminated; the others end with the last step they have
-    assert batch.done[:8].sum() == 0
-    assert batch.done.nonzero().tolist() == [[12, 4], [13, 2], [14, 4]]
-    assert batch.mask.sum(1).tolist() == [5.0] * 13 + [3.0, 5.0]
-    # windows start at every frame that leaves room, and at no other
-    assert batch.mu[:8, 0, 0].tolist() == made[0].mu[:8, 0].tolist()
-
-
-def test_batches_are_a_function_of_the_step_and_reach_every_window() -> None:
-    dataset = LatentDataset(encoded([None, 9], [0, 40], max_steps=12), 5)
-    cpu = torch.device("cpu")
-    first, again = (training_batch(dataset, 6, 0, 3, cpu) for _ in range(2))
-    assert all(torch.equal(a, b) for a, b in zip(first, again, strict=True))
-    seen: set[float] = set()
-    for step in range(40):
-        batch = training_batch(dataset, 6, 0, step, cpu)
-        check(batch)
-        seen |= set(batch.mu[:, 0, 0].tolist())
-    assert len(seen) == len(dataset)
+        again = latents.read(tmp_path, id_)
+        for name in ("mu", "logvar", "actions", "rewards"):
+            assert np.array_equal(getattr(again, name), getattr(episode, name)), name
+        assert again.terminated == episode.terminated == (id_ == 1)
 
 
 def test_a_file_of_another_shape_is_refused(tmp_path: Path) -> None:

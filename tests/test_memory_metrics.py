@@ -3,8 +3,9 @@ import pytest
 import torch
 from torch.distributions import Categorical, Independent, MixtureSameFamily, Normal
 
-from wm import mdnrnn, memory_metrics
-from wm.memory_metrics import Baselines, dream, open_loop, reward_correlation
+from wm.memory.networks import mixture
+from wm.report import memory_metrics
+from wm.report.memory_metrics import Baselines, dream, open_loop, reward_correlation
 
 Z = 6
 
@@ -77,8 +78,8 @@ def test_the_memory_model_counts_nats_as_the_baselines_do():
     mean, logstd = (
         torch.from_numpy(x).expand(400, 1, 1, Z) for x in (fitted.mean, np.log(fitted.std))
     )
-    mixture = mdnrnn.Mixture(torch.zeros_like(mean), mean, logstd)
-    nll = mdnrnn.nll(mixture, torch.from_numpy(following)[:, None])[:, 0].numpy()
+    gaussian = mixture.Mixture(torch.zeros_like(mean), mean, logstd)
+    nll = mixture.nll(gaussian, torch.from_numpy(following)[:, None])[:, 0].numpy()
     result = fitted.likelihood(nll, current, following)
     assert result["nll"] == pytest.approx(result["nll_marginal"])
 
@@ -88,14 +89,14 @@ def mixture_nll(current, following, scale, shift):
     here = torch.from_numpy((current - shift) / scale)
     means = 0.9 * here[..., None] + torch.tensor([-0.2, 0.0, 0.3])
     shape = means.shape
-    mixture = MixtureSameFamily(
+    density = MixtureSameFamily(
         Categorical(torch.tensor([0.2, 0.5, 0.3]).expand(shape)),
         Normal(
             means * torch.from_numpy(scale)[:, None] + torch.from_numpy(shift)[:, None],
             0.4 * torch.from_numpy(scale)[:, None].expand(shape),
         ),
     )
-    return -Independent(mixture, 1).log_prob(torch.from_numpy(following)).numpy()
+    return -Independent(density, 1).log_prob(torch.from_numpy(following)).numpy()
 
 
 def test_rescaling_the_latents_changes_nothing():
@@ -172,33 +173,33 @@ def test_nothing_left_to_dream_is_refused(context):
         dream(integrate, *episodes(10), context)
 
 
-def paint(z):
-    """Frames as bright as the first latent, uint8 (N, 64, 64, 3)."""
+def decode(z):
+    """Returns frames as bright as the first latent, uint8 (N, 64, 64, 3)."""
     return np.broadcast_to(z[:, :1, None, None], (len(z), 64, 64, 3)).astype(np.uint8)
 
 
-def film(latents):
-    return np.stack([paint(episode) for episode in latents])
+def frames_of(latents):
+    return np.stack([decode(episode) for episode in latents])
 
 
 def test_open_loop_errors_by_hand():
     latents, actions = episodes(60)
-    frames = film(latents)[:, 3:]
+    frames = frames_of(latents)[:, 3:]
     dreamed = dream(integrate, latents, actions, 3)
-    perfect = open_loop(paint, dreamed, frames)
+    perfect = open_loop(decode, dreamed, frames)
     assert [perfect[f"open_loop_mse_{h}"] for h in (1, 5, 15, 50)] == [0] * 4
     assert len(perfect) == 8
     for h in (1, 5, 15, 50):
         moved = (latents[:, 3 + h, 0] - latents[:, 3, 0]) / 255
         assert perfect[f"copy_last_mse_{h}"] == pytest.approx((moved**2).mean())
-    off_by_five = open_loop(paint, dreamed + 5, frames)
+    off_by_five = open_loop(decode, dreamed + 5, frames)
     assert off_by_five["open_loop_mse_15"] == pytest.approx((5 / 255) ** 2)
 
 
 def test_a_model_that_stands_still_equals_the_copied_frame():
     latents, actions = episodes(20)
     dreamed = dream(lambda z, action, state: (z, state), latents, actions, 2)
-    result = open_loop(paint, dreamed, film(latents)[:, 2:])
+    result = open_loop(decode, dreamed, frames_of(latents)[:, 2:])
     for h in (1, 5, 15):
         assert result[f"open_loop_mse_{h}"] == result[f"copy_last_mse_{h}"] > 0
 
@@ -206,22 +207,22 @@ def test_a_model_that_stands_still_equals_the_copied_frame():
 def test_horizons_beyond_the_data_have_no_key():
     latents, actions = episodes(18)
     dreamed = dream(integrate, latents, actions, 3)  # 15 steps
-    result = open_loop(paint, dreamed, film(latents)[:, 3:])
+    result = open_loop(decode, dreamed, frames_of(latents)[:, 3:])
     assert {key.rsplit("_", 1)[1] for key in result} == {"1", "5", "15"}
 
 
 def test_batches_do_not_change_the_errors(monkeypatch):
     latents, actions = episodes(6, n=5)
-    dreamed, frames = dream(integrate, latents, actions, 0) + 3, film(latents)
-    whole = open_loop(paint, dreamed, frames)
+    dreamed, frames = dream(integrate, latents, actions, 0) + 3, frames_of(latents)
+    whole = open_loop(decode, dreamed, frames)
     monkeypatch.setattr(memory_metrics, "BATCH", 2)
-    assert open_loop(paint, dreamed, frames) == whole
+    assert open_loop(decode, dreamed, frames) == whole
 
 
 def test_frames_that_do_not_line_up_are_refused():
     latents, actions = episodes(6)
     with pytest.raises(ValueError, match="H \\+ 1"):
-        open_loop(paint, dream(integrate, latents, actions, 2), film(latents))
+        open_loop(decode, dream(integrate, latents, actions, 2), frames_of(latents))
 
 
 def test_reward_correlation():

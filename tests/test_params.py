@@ -1,5 +1,4 @@
 import copy
-import importlib
 from pathlib import Path
 from typing import Any
 
@@ -9,9 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import Field
 
-from wm import adversarial
-from wm.errors import UserError
-from wm.params import STAGES, Params, Run, load
+from verify.stage import schema_of
+from wm.core.errors import UserError
+from wm.core.params import STAGES, Params, SharedParams, load, load_shared
+from wm.vision.models.vaegan.recipes import RECIPES
 
 GLOBALS = "vision: vae\nscale: smoke\nseed: 0\nprecision: auto\nthreads: 1\nworkers: null\n"
 
@@ -33,11 +33,18 @@ def test_preset_of_the_scale_under_the_section(tmp_path: Path) -> None:
         "presets:\n  smoke: {train_vae: {steps: 2, learning_rate: 0.7}}\n"
         "  paper: {train_vae: {steps: 9}}\n"
     )
-    run, params = load("train_vae", Schema, write(tmp_path, text))
-    assert run == Run(
+    shared, params = load("train_vae", Schema, write(tmp_path, text))
+    assert shared == SharedParams(
         vision="vae", scale="smoke", seed=0, precision="auto", threads=1, workers=None
     )
     assert params == Schema(steps=2, learning_rate=0.5)
+
+
+def test_shared_keys_are_read_without_a_stage(tmp_path: Path) -> None:
+    file = write(tmp_path, GLOBALS + "train_vae: {steps: 1}\n")
+    assert load_shared(file) == load("train_vae", Schema, file)[0]
+    with pytest.raises(UserError, match=r"params\.yaml: unknown key 'trian_vae'"):
+        load_shared(write(tmp_path, GLOBALS + "trian_vae: {steps: 1}\n"))
 
 
 def test_exponent_without_a_dot_is_a_number(tmp_path: Path) -> None:
@@ -82,16 +89,11 @@ def test_bad_input_is_one_line_that_names_the_key(tmp_path: Path, text: str, nam
 SHARED = yaml.safe_load((Path(__file__).parent.parent / "params.yaml").read_text())
 
 
-def schema(stage: str) -> type[Params]:
-    module = importlib.import_module(f"stages.{stage}")
-    return getattr(module, stage.title().replace("_", ""))  # type: ignore[no-any-return]
-
-
 def loads_or_says_why(folder: Path, content: bytes, stage: str) -> None:
     file = folder / "params.yaml"
     file.write_bytes(content)
     try:
-        load(stage, schema(stage), file)
+        load(stage, schema_of(stage), file)
     except UserError as error:
         assert str(error).startswith(f"{file}: ")
         assert "\n" not in str(error)
@@ -109,7 +111,7 @@ def places(draw: st.DrawFn) -> tuple[str, ...]:
     """Of a mapping in params.yaml."""
     place: tuple[str, ...] = ()
     here = SHARED
-    while isinstance(here, dict) and draw(st.booleans()):
+    while isinstance(here, dict) and here and draw(st.booleans()):
         place += (draw(st.sampled_from(sorted(here))),)
         here = here[place[-1]]
     return place if isinstance(here, dict) else place[:-1]
@@ -124,7 +126,8 @@ def test_any_change_to_params_is_read_or_refused_in_one_line(
     here = document
     for key in place:
         here = here[key]
-    key = data.draw(st.sampled_from(sorted(here)) | st.text())
+    known = [st.sampled_from(sorted(here))] if here else []
+    key = data.draw(st.one_of(*known, st.text()))
     if data.draw(st.booleans()):
         here[key] = data.draw(ANYTHING)
     else:
@@ -148,7 +151,7 @@ def test_hostile_yaml_is_refused_in_one_line(tmp_path: Path, content: str) -> No
     file = tmp_path / "params.yaml"
     file.write_text(content)
     with pytest.raises(UserError) as error:
-        load("collect", schema("collect"), file)
+        load("collect", schema_of("collect"), file)
     assert "\n" not in str(error.value)
 
 
@@ -162,7 +165,7 @@ def test_both_vision_models_are_trained_alike_at_the_laptop_scale() -> None:
     everything = yaml.safe_load((Path(__file__).parent.parent / "params.yaml").read_text())
     presets = everything["presets"]["laptop"]
     plain, gan = presets["train_vae"], presets["train_vaegan"]
-    recipe = adversarial.RECIPES["anchored"]
+    recipe = RECIPES["anchored"]
     assert gan["networks"] == "vae"
     assert (plain["steps"], plain["batch_size"]) == (gan["steps"], gan["batch_size"])
     assert (plain["learning_rate"], plain["decay"]) == (recipe.rate, recipe.decay)

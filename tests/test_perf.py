@@ -2,8 +2,9 @@ from pathlib import Path
 
 import pytest
 
-from wm import artifacts, perf
-from wm.scratch import Checkpoint
+from wm.core import artifacts
+from wm.runtime import perf
+from wm.runtime.checkpoint import Checkpoint
 
 
 @pytest.fixture(autouse=True)
@@ -34,7 +35,7 @@ def test_seconds_of_an_earlier_attempt_count(monkeypatch: pytest.MonkeyPatch) ->
         clock[0] += 60
         checkpoint.save({})
         raise KeyboardInterrupt
-    with Checkpoint("stage", {}, []) as checkpoint, perf.measure("stage", checkpoint):
+    with Checkpoint("stage", {}, []) as checkpoint, perf.measure("stage", checkpoint.elapsed):
         checkpoint.load()
         clock[0] += 5
     assert artifacts.read_json(perf.PATH)["stage"]["seconds"] == 65.0

@@ -1,6 +1,6 @@
 import pytest
 
-from wm.progress import Progress
+from wm.runtime.progress import Progress
 
 
 def test_plain_lines_without_a_terminal(

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import gymnasium
 import numpy as np
 import pytest
 
-from wm import rollout as module
-from wm.errors import UserError
-from wm.rollout import rollout
+from wm.core.errors import UserError
+from wm.drive.rollout import rollout
 
 
 class Counting(gymnasium.Env):
@@ -132,10 +130,3 @@ def test_actions_that_are_not_finite_are_refused() -> None:
 
     with pytest.raises(UserError, match="not finite"):
         rollout([Counting()], [7], Lost(), max_steps=3)
-
-
-def test_step_reward_is_gymnasiums() -> None:
-    from gymnasium.envs.box2d import car_racing
-
-    source = Path(car_racing.__file__).read_text()
-    assert f"self.reward -= {-module.STEP_REWARD}" in source

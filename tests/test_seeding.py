@@ -1,4 +1,4 @@
-from wm import seeding
+from wm.core import seeding
 
 
 def test_streams_are_reproducible_and_apart() -> None:

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from wm.statistics import summary
+from wm.report.statistics import summary
 
 
 def test_summary_of_known_returns():

@@ -15,7 +15,7 @@ from typing import Any
 
 from bench.side_by_side import machine
 from verify import full_disk, inputs, kills, pipeline_kills, same_bytes, soak
-from wm import artifacts
+from wm.core import artifacts
 
 RESULTS = Path(__file__).parent / "results.json"
 GROWTH = 32.0  # MiB over nine tenths of the soak: the cache of tracks fills, a leak goes on
@@ -68,7 +68,7 @@ def main() -> None:
 
 
 def _commit() -> str:
-    """HEAD, with a + where a file that git knows has changed."""
+    """Returns HEAD, with a + where a file that git knows has changed."""
     command = ["git", "describe", "--always", "--abbrev=12", "--exclude=*", "--dirty=+"]
     return subprocess.run(
         command, cwd=RESULTS.parent, capture_output=True, text=True, check=True

@@ -19,14 +19,14 @@ from typing import Any
 
 from verify import workspace
 from verify.trial import Trial, runs
-from wm.params import STAGES
+from wm.core.params import STAGES
 
 SIZE = "64m"
 
 
 def rows(folder: Path, moments: int, seed: int) -> Iterator[dict[str, Any]]:
-    """A row a stage: how often the disk was full before the stage had ended, how often it did not
-    say so in one line or left half an output, and how often the outcome afterwards differed."""
+    """Yields a row a stage: how often the disk was full before the stage had ended, how often it
+    did not say so in one line or left half an output, and how often the outcome then differed."""
     if os.geteuid():
         print("full_disk: mounting a tmpfs takes root; skipped", flush=True)
         return
@@ -70,8 +70,8 @@ def _row(trial: Trial, moments: int, rng: random.Random) -> dict[str, Any]:
 
 
 def _taken(trial: Trial) -> int:
-    """Bytes that the stage has on the disk at most (encode, which has no checkpoint to show that it
-    works: at its end)."""
+    """Returns the bytes that the stage has on the disk at most; those at its end where it has no
+    checkpoint, which shows that it works."""
     trial.clear()
     free = lowest = shutil.disk_usage(trial.folder).free
     process = trial.start()
@@ -84,7 +84,7 @@ def _taken(trial: Trial) -> int:
 
 @contextlib.contextmanager
 def _disk(folder: Path) -> Iterator[Path]:
-    """A file system of its own at `folder`."""
+    """Gives a file system of its own at `folder`."""
     folder.mkdir(parents=True)
     subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={SIZE}", "tmpfs", str(folder)], check=True)
     try:

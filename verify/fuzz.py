@@ -7,8 +7,8 @@ python -m verify.fuzz READER FOLDER [libFuzzer's options]
 from __future__ import annotations
 
 import hashlib
-import importlib
 import io
+import json
 import os
 import shutil
 import sys
@@ -23,10 +23,12 @@ with atheris.instrument_imports(include=["wm", "yaml", "json", "safetensors"]):
     import torch
     import yaml  # noqa: F401
 
+    from verify.stage import schema_of
     from verify.workspace import ROOT
-    from wm import artifacts, episodes, params
-    from wm.errors import UserError
-    from wm.scratch import Checkpoint
+    from wm.core import artifacts, episodes, params
+    from wm.core.errors import UserError
+    from wm.runtime.checkpoint import Checkpoint, Serializer
+    from wm.runtime.torch_serializer import TorchSerializer
 
 Reader = Callable[[bytes], None]
 
@@ -65,15 +67,7 @@ def _refused_or_read(path: Path, content: bytes, read: Callable[[], object]) -> 
 
 def _params(corpus: Path) -> Reader:
     shutil.copy(ROOT / "params.yaml", corpus)
-    schemas: list[tuple[str, type[params.Params]]] = []
-    for stage in params.STAGES:
-        module = importlib.import_module(f"stages.{stage}")
-        schemas += [
-            (stage, one)
-            for one in vars(module).values()
-            if isinstance(one, type) and issubclass(one, params.Params)
-            and one.__module__ == module.__name__
-        ]  # fmt: skip
+    schemas = [(stage, schema_of(stage)) for stage in params.STAGES]
     path = Path("params.yaml")
 
     def read(content: bytes) -> None:
@@ -114,13 +108,24 @@ def _json(corpus: Path) -> Reader:
     return lambda content: _refused_or_read(path, content, lambda: artifacts.read_json(path))
 
 
-def _checkpoint(corpus: Path) -> Reader:
+def _json_state(corpus: Path) -> Reader:
+    state = {"state": {"rows": [{"step": 1, "loss": 0.1}], "done": True}, "elapsed": 1.0}
+    (corpus / "state").write_text(json.dumps(state))
+    return _state(None)
+
+
+def _torch_state(corpus: Path) -> Reader:
     for zipped in (True, False):
         state = {"state": {"weights": torch.arange(3)}, "elapsed": 1.0}
         torch.save(state, buffer := io.BytesIO(), _use_new_zipfile_serialization=zipped)
         (corpus / f"zipped-{zipped}").write_bytes(buffer.getvalue())
-    checkpoint = Checkpoint("stage", {}, []).__enter__()  # it is held until the process ends
-    path = checkpoint.directory / "state.pt"
+    return _state(TorchSerializer())
+
+
+def _state(serializer: Serializer | None) -> Reader:
+    # it is held until the process ends
+    checkpoint = Checkpoint("stage", {}, [], serializer).__enter__()
+    path = checkpoint.directory / "state"
     return lambda content: _refused_or_read(
         path, hashlib.sha256(content).digest() + content, checkpoint.load
     )
@@ -131,7 +136,8 @@ READERS: dict[str, Callable[[Path], Reader]] = {
     "episode": _episode,
     "tensors": _tensors,
     "json": _json,
-    "checkpoint": _checkpoint,
+    "JSON state": _json_state,
+    "torch state": _torch_state,
 }
 
 if __name__ == "__main__":

@@ -1,26 +1,26 @@
 """A stage that saves its checkpoint at every chance and counts what it does, run again and again.
 
-python -m verify.hurried STAGE COUNTS: imports the stage once and forks a process that runs it for
-every line on standard input. Prints the process' id when it has started, and its exit status, which
-is negative for a signal, when it has ended; a file COUNTS.err takes what it says, COUNTS a line for
-every unit of work.
+python -m verify.hurried STAGE COUNTS imports the stage, by its name in dvc.yaml, once and forks a
+process that runs it for every line on standard input. It prints the process' id when that has
+started, and its exit status, which is negative for a signal, when it has ended; a file COUNTS.err
+takes what it says, COUNTS a line for every unit of work.
 """
 
 from __future__ import annotations
 
-import importlib
 import os
 import signal
 import sys
 from collections.abc import Callable
 from typing import Any
 
-from wm import progress, scratch
-from wm.stage import main
+from verify.stage import run_of
+from wm.runtime import checkpoint, progress
+from wm.runtime.entry import main
 
 
 def hurry(counts: str) -> None:
-    """Changes this process' stages: saves at every chance, and counts."""
+    """Makes the stages of this process save at every chance, and count."""
     advance = progress.Progress.advance
 
     def counted(self: progress.Progress, units: int = 1, /, **numbers: float) -> Any:
@@ -29,11 +29,12 @@ def hurry(counts: str) -> None:
         return advance(self, units, **numbers)
 
     progress.Progress.advance = counted  # type: ignore[method-assign]
-    scratch.SAVE_EVERY = 0.0
+    checkpoint.SAVE_EVERY = 0.0
 
 
 def serve(run: Callable[[], None], errors: str) -> None:
-    """A process of its own group for every line; nothing but imports has happened before."""
+    """Runs `run` in a process of its own group for every line; nothing but imports has happened
+    before."""
     for _ in sys.stdin:
         child = os.fork()
         if child == 0:
@@ -54,4 +55,4 @@ def serve(run: Callable[[], None], errors: str) -> None:
 if __name__ == "__main__":
     stage, counts = sys.argv[1:]
     hurry(counts)
-    serve(importlib.import_module(f"stages.{stage}").run, f"{counts}.err")
+    serve(run_of(stage), f"{counts}.err")

@@ -13,11 +13,11 @@ from typing import Any
 
 from verify.workspace import ROOT
 
-READERS = ("params.yaml", "episode", "tensors", "json", "checkpoint")
+READERS = ("params.yaml", "episode", "tensors", "json", "JSON state", "torch state")
 
 
 def rows(folder: Path, seconds: int, seed: int) -> Iterator[dict[str, Any]]:
-    """A row for all properties, and one a reader; findings are printed as they come."""
+    """Yields a row for all properties, and one a reader; findings are printed as they come."""
     command = [sys.executable, "-m", "pytest", "-m", "at_large", "--hypothesis-profile", "large",
                "--hypothesis-show-statistics"]  # fmt: skip
     done = _run(command)

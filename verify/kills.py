@@ -31,8 +31,8 @@ SHARDS = {
 
 
 def rows(folder: Path, stages: Sequence[str], moments: int, seed: int) -> Iterator[dict[str, Any]]:
-    """A row a stage and way to die: how often it was killed while it worked, how often the outcome
-    differed, what it said that it should not, and the most work that was done twice."""
+    """Yields a row a stage and way to die: how often it was killed while it worked, how often the
+    outcome differed, what it said that it should not, and the most work that was done twice."""
     finished = workspace.copy(folder / "finished")
     for old, new in SHARDS.items():
         workspace.edit(finished, old, new)
@@ -74,7 +74,7 @@ def _row(trial: Trial, way: str, moments: int, rng: random.Random) -> dict[str, 
 
 
 def _kill(process: int, way: str, rng: random.Random) -> bool:
-    """Whether there was still somebody to kill."""
+    """Kills a process; returns whether there was still one to kill."""
     if not runs(process):
         return False
     if way == "a worker":
@@ -93,7 +93,7 @@ def _kill(process: int, way: str, rng: random.Random) -> bool:
 
 
 def _workers(parent: int) -> list[int]:
-    """The processes of its executor."""
+    """Returns the processes of the stage's executor."""
     found = []
     with contextlib.suppress(FileNotFoundError, ProcessLookupError):  # it has just ended
         for pid in Path(f"/proc/{parent}/task/{parent}/children").read_text().split():

@@ -24,7 +24,7 @@ IDENTITY = dict.fromkeys(AUTHOR, "verify@example.org")
 
 
 def rows(folder: Path, moments: int, seed: int) -> Iterator[dict[str, Any]]:
-    """A row a command and signal: how often the outcome of running it again differed."""
+    """Yields a row a command and signal: how often the outcome of running it again differed."""
     rng = random.Random(seed)
     clean = workspace.copy(folder / "clean")
     for command in (["add", "-A"], ["commit", "-qm", "clean"]):
@@ -63,7 +63,7 @@ def _start(folder: Path, command: list[str]) -> subprocess.Popen[bytes]:
 
 
 def _kill(folder: Path, command: list[str], after: float, number: signal.Signals) -> bool:
-    """Whether it was still running `after` so many seconds."""
+    """Kills the command `after` so many seconds; returns whether it was still running."""
     process = _start(folder, command)
     time.sleep(after)
     alive = process.poll() is None

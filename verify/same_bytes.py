@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from verify import workspace
+from wm.core.params import STAGES
 
 
 @dataclass(frozen=True)
@@ -24,7 +25,7 @@ class Circumstance:
 
 TARGETS = {
     "vae": [],  # all
-    "vaegan": ["--single-item", "encode", "train_rnn", "train_controller", "evaluate"],
+    "vaegan": ["--single-item", *STAGES[STAGES.index("encode") :]],
 }
 
 ASCII = {"LC_ALL": "POSIX", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
@@ -49,7 +50,7 @@ CIRCUMSTANCES = [
 
 
 def rows(folder: Path) -> Iterator[dict[str, Any]]:
-    """A row a circumstance: what differed, the number of hashes compared and those that changed."""
+    """Yields a row a circumstance: its name, the number of hashes compared and which changed."""
     first = workspace.copy(folder / "first")
     expected = _both(first, Circumstance("the first run"))
     for circumstance in CIRCUMSTANCES:
@@ -62,7 +63,7 @@ def rows(folder: Path) -> Iterator[dict[str, Any]]:
 
 
 def _both(directory: Path, circumstance: Circumstance) -> dict[str, str]:
-    """The hashes of the pipeline with either vision model, each run anew."""
+    """Returns the hashes of the pipeline with either vision model, each run anew."""
     env = dict(circumstance.env)
     if "TMPDIR" in env:
         env["TMPDIR"] = str(directory.parent / env["TMPDIR"])

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from gymnasium.envs.box2d.car_racing import CarRacing
 
-from wm.car_racing import make
+from wm.env.fast.environment import make
 
 HELD = 25  # steps that an action is held, so that a random driver gets somewhere
 
@@ -25,7 +25,8 @@ class Undrawn(CarRacing):
 
 
 def rows(steps: int, seed: int) -> Iterator[dict[str, Any]]:
-    """Beside gymnasium's, and alone, where what memory grows is ours; each in its own process."""
+    """Yields a row beside gymnasium's, and one alone, where what memory grows is ours; each is a
+    process of its own."""
     spawn = multiprocessing.get_context("spawn")
     for compared in (True, False):
         with spawn.Pool(1) as process:
@@ -33,8 +34,8 @@ def rows(steps: int, seed: int) -> Iterator[dict[str, Any]]:
 
 
 def _row(steps: int, seed: int, compared: bool) -> dict[str, Any]:
-    """Stops at the first step that differs."""
-    fast: Any = make("fast")
+    """Returns the row of some steps, up to the first that differs."""
+    fast: Any = make()
     official = Undrawn() if compared else None
     rng = np.random.default_rng(seed)
     episodes = 0
@@ -72,7 +73,7 @@ def _row(steps: int, seed: int, compared: bool) -> dict[str, Any]:
 
 
 def car_state(env: Any) -> list[float]:
-    """Everything that Box2D and the wheels know of the car."""
+    """Returns everything that Box2D and the wheels know of the car."""
     car = env.unwrapped.car
     state = []
     for body in (car.hull, *car.wheels):

@@ -50,14 +50,14 @@ class Trial:
         self.starter.communicate()
 
     def clear(self) -> None:
-        """As if the stage had never run."""
+        """Leaves the folder as if the stage had never run."""
         self.counts.write_text("")
         self.errors.write_text("")
         shutil.rmtree(self.folder / "checkpoints", ignore_errors=True)
         self.remove_outs()
 
     def remove_outs(self) -> None:
-        """As dvc does before it runs a stage."""
+        """Removes the stage's outputs, as dvc does before it runs it."""
         for out in self.outs:
             path = self.folder / out
             if path.is_dir():
@@ -66,7 +66,8 @@ class Trial:
                 path.unlink(missing_ok=True)
 
     def start(self) -> int:
-        """The stage's process, once it holds its checkpoint (encode, without one: has ended)."""
+        """Returns the stage's process once it holds its checkpoint, or, where it has none, once it
+        has ended."""
         assert self.starter.stdin is not None
         assert self.starter.stdout is not None
         before = self._locks()
@@ -77,7 +78,7 @@ class Trial:
         return process
 
     def end(self) -> int:
-        """Waits for the process that was started last; its exit status."""
+        """Waits for the process that was started last; returns its exit status."""
         assert self.starter.stdout is not None
         return int(self.starter.stdout.readline())
 
@@ -85,7 +86,7 @@ class Trial:
         return bool(self._locks())
 
     def _locks(self) -> dict[Path, int]:
-        """A process that enters a checkpoint opens its lock for writing."""
+        """Returns the checkpoints' locks; a process that enters one opens its lock for writing."""
         found = {}
         for file in self.folder.glob(f"checkpoints/{self.stage}-*/lock"):
             with contextlib.suppress(FileNotFoundError):  # it has just ended
@@ -93,15 +94,15 @@ class Trial:
         return found
 
     def counted(self) -> int:
-        """Units of work done since clear()."""
+        """Returns the units of work done since clear()."""
         return sum(map(int, self.counts.read_text().split()))
 
     def said(self) -> str:
-        """On standard error since clear()."""
+        """Returns what was said on standard error since clear()."""
         return self.errors.read_text()
 
     def digest(self) -> str:
-        """Of the stage's outputs: names and bytes."""
+        """Returns a digest of the stage's outputs: names and bytes."""
         sha = hashlib.sha256()
         for file in self.files():
             sha.update(f"{file.relative_to(self.folder)}".encode())
@@ -109,14 +110,14 @@ class Trial:
         return sha.hexdigest()
 
     def files(self) -> list[Path]:
-        """Of the stage's outputs, as many as are there."""
+        """Returns the files of the stage's outputs, as many as are there."""
         paths = [self.folder / out for out in self.outs]
         found = (sorted(path.rglob("*")) if path.is_dir() else [path] for path in paths)
         return [file for files in found for file in files if file.is_file()]
 
 
 def runs(process: int) -> bool:
-    """And is not a zombie that its starter has yet to see."""
+    """Returns whether the process runs, and is not a zombie that its starter has yet to see."""
     try:
         return Path(f"/proc/{process}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
     except FileNotFoundError:

@@ -16,8 +16,8 @@ ROOT = Path(__file__).parent.parent
 
 
 def copy(directory: Path) -> Path:
-    """The files that git knows or would take, but not the results of a run; a git repository at
-    the smoke scale."""
+    """Copies the files that git knows or would take, but not the results of a run; returns a git
+    repository at the smoke scale."""
     listed = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
     names = subprocess.run(listed, cwd=ROOT, capture_output=True, check=True, text=True).stdout
     for name in filter(None, names.split("\0")):
@@ -39,7 +39,7 @@ def edit(directory: Path, old: str, new: str) -> None:
 
 
 def set_param(directory: Path, key: str, value: str | int) -> None:
-    """One of the keys at the top of params.yaml."""
+    """Sets one of the keys at the top of params.yaml."""
     file = directory / "params.yaml"
     text, count = re.subn(rf"(?m)^{key}: *\S+", f"{key}: {value}", file.read_text())
     assert count == 1, f"{key} occurs {count} times"
@@ -47,7 +47,7 @@ def set_param(directory: Path, key: str, value: str | int) -> None:
 
 
 def environment(**changes: str) -> dict[str, str]:
-    """This process' own, with this Python first on PATH."""
+    """Returns this process' own variables, with this Python first on PATH, and `changes`."""
     kept = {name: value for name, value in os.environ.items() if name != "DVC_ROOT"}
     return {**kept, "PATH": f"{Path(sys.executable).parent}:{kept['PATH']}", **changes}
 
@@ -55,7 +55,7 @@ def environment(**changes: str) -> dict[str, str]:
 def dvc(
     directory: Path, *arguments: str, env: Mapping[str, str] | None = None, umask: int = -1
 ) -> str:
-    """Runs dvc; its output. Raises RuntimeError with both streams in its text."""
+    """Runs dvc; returns its output. Raises RuntimeError with both streams in its text."""
     done = subprocess.run(
         ["dvc", *arguments], cwd=directory, env=environment(**(env or {})), umask=umask,
         capture_output=True, text=True, check=False,
@@ -66,6 +66,6 @@ def dvc(
 
 
 def hashes(directory: Path) -> dict[str, str]:
-    """What dvc.lock says of every output: path -> hash."""
+    """Returns what dvc.lock says of every output: path -> hash."""
     stages = yaml.safe_load((directory / "dvc.lock").read_text())["stages"]
     return {out["path"]: out["md5"] for stage in stages.values() for out in stage.get("outs", [])}

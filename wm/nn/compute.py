@@ -41,7 +41,8 @@ def prepare(shared: SharedParams, threads: int) -> Compute:
     # cuBLAS is deterministic only with a fixed workspace, read when it is first used
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     torch.set_num_threads(threads)
-    torch.use_deterministic_algorithms(True)
+    # as use_deterministic_algorithms(True), which would import the compiler: two seconds a process
+    torch.set_deterministic_debug_mode("error")
     # would overwrite every fresh tensor, in case one is read before it is written; ours never are
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
     if shared.device == "cuda" and not torch.cuda.is_available():

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 import pytest
 import torch
 
-from wm import stage
-from wm.errors import UserError
+from wm.core.errors import UserError
+from wm.runtime.entry import main
 
 
 def test_a_user_error_is_one_line_and_exit_code_1(capsys: pytest.CaptureFixture[str]) -> None:
@@ -15,7 +15,7 @@ def test_a_user_error_is_one_line_and_exit_code_1(capsys: pytest.CaptureFixture[
         raise UserError("params.yaml: seed: missing")
 
     with pytest.raises(SystemExit) as exit_:
-        stage.main(run)
+        main(run)
     assert exit_.value.code == 1
     assert capsys.readouterr().err == "error: params.yaml: seed: missing\n"
 
@@ -30,7 +30,7 @@ def test_what_the_system_refuses_is_one_line(
         raise refusal
 
     with pytest.raises(SystemExit) as exit_:
-        stage.main(run)
+        main(run)
     assert exit_.value.code == 1
     printed = capsys.readouterr().err
     assert printed.startswith("error: ")
@@ -41,12 +41,12 @@ def test_a_tensor_too_large_for_memory_is_one_line_and_our_own_mistakes_are_not(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     with pytest.raises(SystemExit):
-        stage.main(lambda: torch.empty(2**50) and None)
+        main(lambda: torch.empty(2**50) and None)
     printed = capsys.readouterr().err
     assert "can't allocate memory" in printed
     assert printed.count("\n") == 1
     with pytest.raises(RuntimeError, match="inconsistent tensor size"):
-        stage.main(lambda: torch.ones(2) @ torch.ones(3) and None)
+        main(lambda: torch.ones(2) @ torch.ones(3) and None)
 
 
 @pytest.fixture
@@ -76,7 +76,7 @@ def test_signals_unwind_and_say_that_it_resumes(
             cleaned.append(True)
 
     with pytest.raises(SystemExit) as exit_:
-        stage.main(run)
+        main(run)
     assert exit_.value.code == 130
     assert cleaned
     assert "resumes" in capsys.readouterr().err
@@ -84,11 +84,11 @@ def test_signals_unwind_and_say_that_it_resumes(
 
 def test_a_bug_keeps_its_traceback() -> None:
     with pytest.raises(ZeroDivisionError):
-        stage.main(lambda: print(1 / 0))
+        main(lambda: print(1 / 0))
 
 
 @pytest.mark.usefixtures("handlers")
 @pytest.mark.parametrize("name", [signal.SIGINT, signal.SIGTERM])
 def test_a_finished_stage_is_not_interrupted(name: signal.Signals) -> None:
-    stage.main(lambda: None)
+    main(lambda: None)
     os.kill(os.getpid(), name)

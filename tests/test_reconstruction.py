@@ -1,18 +1,15 @@
+"""Metrics of reconstructions by hand, on known pictures and on frames of an episode."""
+
 import cv2
 import gymnasium
 import numpy as np
 import pytest
 
-from wm import vision_metrics
-from wm.vision_metrics import probe, reconstruction, road_mask
+from wm.core.car_racing import road_mask
+from wm.vision.metrics import reconstruction as module
+from wm.vision.metrics.reconstruction import reconstruction
 
-GRASS, ROAD, BLACK, WHITE, RED = (
-    (100, 202, 100),
-    (102, 102, 102),
-    (0, 0, 0),
-    (255, 255, 255),
-    (255, 0, 0),
-)
+GRASS, ROAD = (100, 202, 100), (102, 102, 102)
 
 
 def noise(seed, n=3):
@@ -37,7 +34,7 @@ def test_identical_frames_are_perfect(real):
     result = reconstruction(real, real)
     assert result == {
         "mse": 0,
-        "psnr": vision_metrics.MAX_PSNR,
+        "psnr": module.MAX_PSNR,
         "ssim": pytest.approx(1, abs=1e-6),
         "road_iou": 1,
         "sharpness": 1,
@@ -115,25 +112,6 @@ def test_road_iou_is_over_the_whole_set_and_survives_frames_without_road():
     assert reconstruction(both, np.concatenate([road, road]))["road_iou"] == 0.5
 
 
-@pytest.mark.parametrize("colour", [GRASS, (100, 228, 100), BLACK, WHITE, RED, (102, 0, 0)])
-def test_what_is_no_road(colour):
-    assert not road_mask(np.full((1, 64, 64, 3), colour, np.uint8)).any()
-
-
-@pytest.mark.parametrize("others", [(GRASS, BLACK), (BLACK, (100, 228, 100)), (WHITE, RED)])
-def test_no_mixture_of_two_other_colours_is_road(others):
-    share = np.linspace(0, 1, 64)[:, None]
-    mixtures = share * np.array(others[0]) + (1 - share) * np.array(others[1])
-    assert not road_mask(mixtures.astype(np.uint8)[None, :, None]).any()
-
-
-def test_an_edge_pixel_belongs_to_what_covers_most_of_it():
-    for other in (GRASS, BLACK, WHITE):
-        for share in (0.1, 0.9):
-            pixel = np.round((1 - share) * np.array(ROAD) + share * np.array(other))
-            assert road_mask(pixel.astype(np.uint8)[None, None, None]).all() == (share < 0.5)
-
-
 def test_road_iou_on_real_frames(real):
     shares = road_mask(real).mean((1, 2))
     assert np.all((shares > 0.02) & (shares < 0.5))
@@ -162,7 +140,7 @@ def test_sharpness_by_hand():
 def test_batches_do_not_change_the_result(real, monkeypatch):
     other = np.roll(real, 1, axis=1)
     whole = reconstruction(real, other)
-    monkeypatch.setattr(vision_metrics, "BATCH", 4)  # 6 frames: one batch is shorter
+    monkeypatch.setattr(module, "BATCH", 4)  # 6 frames: one batch is shorter
     parts = reconstruction(real, other)
     assert parts == pytest.approx(whole, abs=1e-6)
 
@@ -178,55 +156,3 @@ def test_batches_do_not_change_the_result(real, monkeypatch):
 def test_what_is_not_frames_is_refused(x, y, message):
     with pytest.raises(ValueError, match=message):
         reconstruction(x, y)
-
-
-def probe_data(seed, train=500, test=200, z=8):
-    rng = np.random.default_rng(seed)
-    latents = rng.normal(size=(train + test, z)) * rng.uniform(0.1, 5, z) + rng.normal(size=z)
-    values = latents @ rng.normal(size=(z, 2)) + rng.normal(0, 2, (train + test, 2))
-    return latents[:train], values[:train], latents[train:], values[train:]
-
-
-def test_probe_equals_least_squares_on_augmented_rows():
-    """Ridge is least squares with sqrt(penalty) * I appended as further rows with target 0."""
-    z_train, y_train, z_test, y_test = probe_data(0)
-    x = (z_train - z_train.mean(0)) / z_train.std(0)
-    rows = np.vstack([x, np.sqrt(vision_metrics.RIDGE) * np.eye(8)])
-    targets = np.vstack([y_train - y_train.mean(0), np.zeros((8, 2))])
-    weights = np.linalg.lstsq(rows, targets, rcond=None)[0]
-    predicted = (z_test - z_train.mean(0)) / z_train.std(0) @ weights + y_train.mean(0)
-    expected = 1 - ((y_test - predicted) ** 2).mean(0) / y_test.var(0)
-    result = probe(z_train, y_train, z_test, y_test, ("speed", "offset"))
-    assert result == pytest.approx(
-        {"probe_r2_speed": expected[0], "probe_r2_offset": expected[1]}, rel=1e-9
-    )
-
-
-def test_probe_reads_what_is_there_and_only_that():
-    rng = np.random.default_rng(1)
-    z = rng.normal(size=(1000, 4)).astype(np.float32)
-    y = np.stack([3 * z[:, 0] - z[:, 2] + 7, rng.normal(size=1000)], 1).astype(np.float32)
-    result = probe(z[:800], y[:800], z[800:], y[800:], ("linear", "unrelated"))
-    assert result["probe_r2_linear"] > 0.999
-    assert -0.1 < result["probe_r2_unrelated"] < 0.05
-
-
-def test_probe_may_be_worse_than_a_constant():
-    z = np.linspace(-1, 1, 50)[:, None]
-    assert probe(z, z, z, -z, ("flipped",))["probe_r2_flipped"] < -2
-
-
-def test_probe_with_nothing_to_explain_and_with_a_dead_latent():
-    z_train, y_train, z_test, y_test = probe_data(2)
-    y_train[:, 0] = y_test[:, 0] = 0.1  # a mean of tenths is not exactly a tenth
-    names = ("constant", "other")
-    z_train[:, 3], z_test[:, 3] = 0.1, 0.2
-    result = probe(z_train, y_train, z_test, y_test, names)
-    z_train, z_test = np.delete(z_train, 3, axis=1), np.delete(z_test, 3, axis=1)
-    assert result == pytest.approx(probe(z_train, y_train, z_test, y_test, names))
-    assert result["probe_r2_constant"] == 0
-
-
-def test_probe_needs_a_name_for_each_value():
-    with pytest.raises(ValueError, match="zip"):
-        probe(*probe_data(3), ("speed",))

@@ -4,9 +4,11 @@ from typing import Any
 import pytest
 import torch
 
-from wm import scratch, seeding, training
-from wm.errors import UserError
-from wm.scratch import Checkpoint
+from wm.core import seeding
+from wm.core.errors import UserError
+from wm.runtime.checkpoint import Checkpoint
+from wm.runtime.torch_serializer import TorchSerializer
+from wm.training import loop
 
 
 class Killed(BaseException):
@@ -49,8 +51,8 @@ def run(learner: Regression, kill_at: int | None = None, steps: int = 200) -> li
     def validate() -> dict[str, float]:
         return {"weight_sum": float(learner.weight.detach().sum())}
 
-    with Checkpoint("stage", {}, []) as checkpoint:
-        rows = training.train(
+    with Checkpoint("stage", {}, [], TorchSerializer()) as checkpoint:
+        rows = loop.train(
             learner,
             killing_batch,
             validate,
@@ -89,7 +91,7 @@ def test_killed_and_resumed_is_bitwise_the_same(
 ) -> None:
     whole = Regression()
     expected = run(whole)
-    monkeypatch.setattr(scratch, "SAVE_EVERY", 0.0)
+    monkeypatch.setattr("wm.runtime.checkpoint.SAVE_EVERY", 0.0)
     with pytest.raises(Killed):
         run(Regression(), kill_at)
     resumed = Regression()
@@ -112,7 +114,7 @@ def test_a_held_out_number_that_is_not_finite_stops_with_its_name(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     learner = Regression()
-    monkeypatch.setattr(training, "_sums", lambda state: {})
+    monkeypatch.setattr(loop, "_sums", lambda state: {})
     step = learner.step
 
     def burst(batch: torch.Tensor, noise: torch.Generator) -> dict[str, torch.Tensor]:
@@ -127,7 +129,7 @@ def test_a_held_out_number_that_is_not_finite_stops_with_its_name(
 
 def test_an_update_that_bursts_is_never_saved(monkeypatch: pytest.MonkeyPatch) -> None:
     """Though the loss before it was finite; without it the run goes on from the step before."""
-    monkeypatch.setattr(scratch, "SAVE_EVERY", 0.0)
+    monkeypatch.setattr("wm.runtime.checkpoint.SAVE_EVERY", 0.0)
     expected = run(Regression(), steps=20)
     learner = Regression()
     step, steps = learner.step, iter(range(20))

@@ -1,0 +1,61 @@
+"""What a worker drives and records with models from disk, on the fast renderer."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from tests.test_controller import config
+from wm.control.policy.controller import parameter_count
+from wm.control.policy.driving import AgentSpec, RolloutTask, agent_spec, roll_out
+from wm.core import episodes
+from wm.core.params import SharedParams
+from wm.env import official
+from wm.env.fast import environment
+from wm.memory.networks import trained as memory
+from wm.memory.networks.mdnrnn import MDNRNN, MdnRnnConfig
+from wm.vision.models.vae import networks as vae
+from wm.vision.networks import trained as vision
+from wm.vision.networks.trained import Autoencoder
+
+SHARED = SharedParams(vision="vae", scale="smoke", seed=0, precision="auto", threads=1)
+
+
+def saved_spec(directory: Path) -> AgentSpec:
+    """Writes a small vision model and a small memory; their first weights are seeded."""
+    torch.manual_seed(0)
+    shape = vae.Config(latent_size=4, channels=4)
+    model = Autoencoder(*vae.build(shape))
+    vision.save(directory / "vae", "vae", model, shape.model_dump())
+    memory_shape = MdnRnnConfig(hidden_size=8, mixtures=2)
+    memory.save(directory / "rnn", MDNRNN(4, memory_shape), memory_shape)
+    return AgentSpec(SHARED, environment.make, directory / "vae", directory / "rnn")
+
+
+@pytest.fixture
+def spec(tmp_path: Path) -> AgentSpec:
+    return saved_spec(tmp_path)
+
+
+def test_recordings_are_what_was_driven(spec: AgentSpec, tmp_path: Path) -> None:
+    vectors = np.random.default_rng(0).normal(size=(1, parameter_count(config(), 4, 8)))
+    task = RolloutTask(config(), vectors, [5, 6], 0, 30, record_to=tmp_path, first_id=7)
+    outcomes = roll_out(spec.create_worker(), task)
+    for id_, outcome in zip((7, 8), outcomes, strict=True):
+        episode = episodes.EpisodeFile(tmp_path / episodes.file_name(id_)).read()
+        assert outcome.episode is None
+        assert episode.seed == outcome.seed
+        assert episode.rewards.sum() == outcome.return_
+        assert outcome.row(3)["return"] == outcome.return_
+        assert outcome.row(3)["episode"] == 3
+
+
+def test_a_spec_names_the_memory_only_where_the_controller_reads_it() -> None:
+    alone, both = (agent_spec(SHARED, config(inputs), official.make) for inputs in ("z", "zh"))
+    assert alone.directories == [Path("models/vae")]
+    assert both.directories == [Path("models/vae"), Path("models/rnn")]
+    assert alone.memory is None
+    assert both.make_env is official.make

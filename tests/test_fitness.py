@@ -1,0 +1,74 @@
+"""The fitness of controllers: the same from one worker and from two, and on which tracks."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests.test_controller import config
+from tests.test_driving import saved_spec
+from wm.control.policy.controller import parameter_count
+from wm.control.policy.driving import AgentSpec, RolloutTask, roll_out
+from wm.control.training.fitness import ReturnFitness
+from wm.core import seeding
+from wm.drive.rollout import Outcome
+from wm.runtime.executor import Processes
+
+
+@pytest.fixture
+def spec(tmp_path: Path) -> AgentSpec:
+    return saved_spec(tmp_path)
+
+
+def outcome(seed: int) -> Outcome:
+    return Outcome(seed, float(seed), 1, False, False, False, 0.0, None)
+
+
+def test_fitness_does_not_depend_on_the_workers(spec: AgentSpec) -> None:
+    vectors = np.random.default_rng(0).normal(size=(4, parameter_count(config(), 4, 8)))
+    results, validations = [], []
+    for count in (1, 2):
+        with Processes(count, spec.create_worker) as executor:
+            fitness = ReturnFitness(
+                executor, config(), seed=0, episodes=2, shard_candidates=2, max_steps=60,
+                patience=None,
+            )  # fmt: skip
+            results.append([fitness.training(generation, vectors) for generation in (0, 1)])
+            validations.append(fitness.validation(vectors[0], 5))
+    assert np.array_equal(results[0], results[1])
+    assert validations[0] == validations[1]
+    assert (results[0][0] != results[0][1]).any()  # other tracks
+    seeds = [seeding.integer(0, "train", 0, i) for i in range(2)]
+    worker = spec.create_worker()
+    for vector, value in zip(vectors, results[0][0], strict=True):
+        alone = roll_out(worker, RolloutTask(config(), vector[None], seeds, 0, 60))
+        # a batch of another size may differ in its last bits
+        assert value == pytest.approx(np.mean([outcome.return_ for outcome in alone]), abs=1)
+    assert np.ptp(results[0][0]) > 1
+
+
+def test_validation_is_always_on_the_same_tracks_and_never_on_fitness_ones() -> None:
+    seen: list[tuple[int, int]] = []
+
+    class Recorder:
+        def map(self, function: object, tasks: list[RolloutTask]) -> list[list[Outcome]]:
+            seen.extend((i, seed) for i, task in enumerate(tasks) for seed in task.seeds)
+            return [[outcome(seed) for seed in task.seeds] for task in tasks]
+
+    fitness = ReturnFitness(
+        Recorder(), config(), seed=0, episodes=3, shard_candidates=4, max_steps=60, patience=None
+    )  # type: ignore[arg-type]
+    vector = np.zeros((1, 2))
+    first, second = fitness.validation(vector[0], 10), fitness.validation(vector[0], 10)
+    assert first == second
+    assert seen[:10] == seen[10:]
+    assert [task for task, _ in seen[:10]] == [0] * 4 + [1] * 4 + [2] * 2
+    validation = {seed for _, seed in seen}
+    assert len(validation) == 10
+    seen.clear()
+    for generation in range(5):
+        fitness.training(generation, vector)
+    assert len({seed for _, seed in seen}) == 15
+    assert validation.isdisjoint(seed for _, seed in seen)
