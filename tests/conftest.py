@@ -3,6 +3,7 @@ import os
 import re
 import shutil
 import subprocess
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -33,6 +34,20 @@ Command = Callable[..., subprocess.CompletedProcess[str]]
 def executed(output: str) -> list[str]:
     """The stages that a dvc command has run."""
     return re.findall(r"Running stage '(\w+)'", output)
+
+
+def put_back(repository: Path, shell: Command) -> None:
+    """Brings back the committed state, whatever the test before has run."""
+    shell(repository, "git", "checkout", "-q", ".")
+    shell(repository, "dvc", "checkout")
+
+
+def await_file(repository: Path, pattern: str) -> None:
+    """Waits until a path matches `pattern`."""
+    deadline = time.monotonic() + 120
+    while not list(repository.glob(pattern)):
+        assert time.monotonic() < deadline, f"no {pattern}"
+        time.sleep(0.02)
 
 
 @pytest.fixture(scope="session")
@@ -81,6 +96,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory, shell: Command) -> Path:
             making = copy(tmp_path_factory.mktemp("finished"))
             # tests run side by side: two threads of one training would wait for each other's turns
             set_param(making, "threads", 1)
+            set_param(making, "workers", 1)
             shell(making, "dvc", "repro")
             shell(making, "git", "add", "-A")
             shell(making, "git", "commit", "-qm", "smoke")

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from tests.test_held_out import shades, write_episodes
+from tests.vision_training.test_held_out import shades, write_episodes
 from wm.core.params import SharedParams
 from wm.nn.compute import Compute
 from wm.runtime.progress import Progress

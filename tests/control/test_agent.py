@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 import torch
 
-from tests.test_controller import config
-from tests.test_rollout import Counting
+from tests.control.test_controller import config
+from tests.drive.test_rollout import Counting
 from wm.control.policy.agent import Agent
 from wm.control.policy.controller import Controllers, parameter_count
 from wm.drive.rollout import rollout

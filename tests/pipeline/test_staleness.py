@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 from dvc.repo import Repo
 
-ROOT = Path(__file__).parent.parent
+from verify.workspace import ROOT
+
 DOCUMENT = ROOT / "docs/staleness.md"
 TRAINING = {"train_vae", "train_vaegan", "train_rnn", "train_controller"}
 DRIVING = {"collect", "train_controller", "evaluate"}

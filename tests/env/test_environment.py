@@ -13,7 +13,7 @@ from gymnasium.utils.env_checker import check_env
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.drivers import Driver, lap, leave, spin, wander
+from tests.env.drivers import Driver, lap, leave, spin, wander
 from verify.soak import car_state
 from wm.core.car_racing import ROAD_HALF_WIDTH
 from wm.drive.telemetry import telemetry

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from tests.test_controller import config
+from tests.control.test_controller import config
 from wm.control.policy.controller import parameter_count
 from wm.control.policy.driving import AgentSpec, RolloutTask, agent_spec, roll_out
 from wm.core import episodes

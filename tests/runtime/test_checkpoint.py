@@ -18,11 +18,12 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from verify.workspace import ROOT
 from wm.core.errors import UserError
 from wm.runtime.checkpoint import Checkpoint, JsonSerializer, Serializer
 from wm.runtime.torch_serializer import TorchSerializer
 
-PACKAGE = Path(__file__).parent.parent / "wm"
+PACKAGE = ROOT / "wm"
 WITH_WM = {**os.environ, "PYTHONPATH": str(PACKAGE.parent)}
 
 

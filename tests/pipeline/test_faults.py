@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import Command
-from tests.forked_stages import ForkedStages
+from tests.pipeline.forked_stages import ForkedStages
 from verify.workspace import edit, set_param
 from wm.core.params import STAGES
 

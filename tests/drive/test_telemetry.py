@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tests.drivers import wander
+from tests.env.drivers import wander
 from wm.core.car_racing import TELEMETRY
 from wm.drive.telemetry import telemetry
 from wm.env import official

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from tests.test_latents import encoded
+from tests.memory.test_latents import encoded
 from wm.memory import latents
 from wm.memory.training.windows import Batch, LatentDataset, training_batch
 

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from pydantic import Field
 
 from verify.stage import schema_of
+from verify.workspace import ROOT
 from wm.core.errors import UserError
 from wm.core.params import STAGES, Params, SharedParams, load, load_shared
 from wm.vision.models.vaegan.recipes import RECIPES
@@ -86,7 +87,7 @@ def test_bad_input_is_one_line_that_names_the_key(tmp_path: Path, text: str, nam
     assert "\n" not in str(error.value)
 
 
-SHARED = yaml.safe_load((Path(__file__).parent.parent / "params.yaml").read_text())
+SHARED = yaml.safe_load((ROOT / "params.yaml").read_text())
 
 
 def loads_or_says_why(folder: Path, content: bytes, stage: str) -> None:
@@ -162,7 +163,7 @@ def test_missing_file_is_named(tmp_path: Path) -> None:
 
 def test_both_vision_models_are_trained_alike_at_the_laptop_scale() -> None:
     """What the comparison of the two rests on: the VAE-GAN's warm-up is the VAE's training."""
-    everything = yaml.safe_load((Path(__file__).parent.parent / "params.yaml").read_text())
+    everything = yaml.safe_load((ROOT / "params.yaml").read_text())
     presets = everything["presets"]["laptop"]
     plain, gan = presets["train_vae"], presets["train_vaegan"]
     recipe = RECIPES["anchored"]

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.test_rollout import Counting, Plus, telemetry
+from tests.drive.test_rollout import Counting, Plus, telemetry
 from wm.core import artifacts
 from wm.core.errors import UserError
 from wm.drive.rollout import rollout

@@ -6,9 +6,8 @@ import pytest
 import yaml
 
 from tests.conftest import Command
+from verify.workspace import ROOT
 from wm.core.params import VISION_MODELS
-
-ROOT = Path(__file__).parent.parent
 
 
 def test_every_model_is_an_artifact() -> None:

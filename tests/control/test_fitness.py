@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.test_controller import config
-from tests.test_driving import saved_spec
+from tests.control.test_controller import config
+from tests.control.test_driving import saved_spec
 from wm.control.policy.controller import parameter_count
 from wm.control.policy.driving import AgentSpec, RolloutTask, roll_out
 from wm.control.training.fitness import ReturnFitness

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from tests.test_agent import H, Numbers, Z, config, memory
+from tests.control.test_agent import H, Numbers, Z, config, memory
 from wm.control.policy.controller import Controllers, parameter_count
 from wm.core.episodes import Episode
 from wm.dream.environment import Dream

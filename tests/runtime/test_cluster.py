@@ -15,8 +15,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.runtime.tasks import build, die, fail, mark, refuse, square
 from tests.servers import Dask
-from tests.tasks import build, die, fail, mark, refuse, square
 from verify.workspace import ROOT
 from wm.core.errors import UserError
 from wm.core.params import SharedParams
@@ -169,7 +169,7 @@ def test_a_worker_of_several_threads_or_of_other_code_is_refused(
         shutil.copytree(ROOT / "wm", tmp_path / "wm")
         shutil.copytree(ROOT / "tests", tmp_path / "tests")
         shutil.copytree(ROOT / "verify", tmp_path / "verify")
-        with (tmp_path / "tests/tasks.py").open("w") as file:
+        with (tmp_path / "tests/runtime/tasks.py").open("w") as file:
             file.write("")  # what is sent cannot even be loaded
         with (tmp_path / "wm/env/fast/environment.py").open("a") as file:
             file.write("# edited\n")

@@ -65,7 +65,7 @@ def test_a_context_that_cannot_be_built_reports_why() -> None:
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
 def test_no_orphans_after_ctrl_c_or_a_kill(number: signal.Signals) -> None:
     script = (
-        "from tests.test_executor import *\n"
+        "from tests.runtime.test_executor import *\n"
         # a background job's children ignore Ctrl-C unless they say otherwise
         "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
         "if __name__ == '__main__':\n"
@@ -88,7 +88,7 @@ def test_no_orphans_after_ctrl_c_or_a_kill(number: signal.Signals) -> None:
 def test_ctrl_c_while_workers_start_is_one_line(after: float) -> None:
     """A terminal sends it to all of them, and Python's start would answer with a traceback."""
     script = (
-        "from tests.test_executor import *\n"
+        "from tests.runtime.test_executor import *\n"
         "from wm.runtime.entry import main\n"
         "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
         "def run():\n"

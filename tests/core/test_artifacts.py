@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from verify.workspace import ROOT
 from wm.core import artifacts
 from wm.core.errors import UserError
 
@@ -176,7 +177,7 @@ def test_publish_sweeps_up_after_a_process_that_was_killed(tmp_path: Path) -> No
         "with artifacts.publish('models/vae') as directory:\n"
         "    (directory / 'half').touch(); os.kill(os.getpid(), 9)"
     )
-    root = str(Path(__file__).parent.parent)
+    root = str(ROOT)
     subprocess.run(
         [sys.executable, "-c", command], cwd=tmp_path, env=os.environ | {"PYTHONPATH": root}
     )

@@ -12,6 +12,7 @@ from study import comparison, experiments, grid, runs, table
 from study.comparison import BETTER, NOT_SHOWN, TOO_FEW, WORSE
 from study.runs import RunRecord
 from tests.conftest import Command
+from verify.workspace import ROOT
 from wm.core.errors import UserError
 from wm.core.params import SCALES
 
@@ -47,7 +48,7 @@ def test_every_cell_has_its_own_name_and_the_pair_comes_first_seed_by_seed() -> 
     "variant", [*grid.VARIANTS, *grid.LONG.values()], ids=lambda variant: variant.name
 )
 def test_a_cell_changes_keys_that_params_yaml_has(variant: grid.Variant, scale: str) -> None:
-    document = yaml.safe_load((Path(__file__).parent.parent / "params.yaml").read_text())
+    document = yaml.safe_load((ROOT / "params.yaml").read_text())
     for change in grid.Cell(variant, 0).changes(scale):
         key, _, value = change.partition("=")
         *path, last = key.split(".")

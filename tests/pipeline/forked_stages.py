@@ -1,8 +1,8 @@
 """Runs of stages in forked processes: a start costs no import of torch.
 
 Each is what `python -m stages.<name>` is after its imports, in the folder that is asked for.
-`python -m tests.forked_stages` takes the stage, the folder and a file for standard error as a line
-of JSON each time, and answers with the exit status.
+`python -m tests.pipeline.forked_stages` takes a stage, a folder and a file for standard error as a
+line of JSON each time, and answers with the exit status.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ class ForkedStages:
         """The file `errors` takes what a stage says; `env` changes the environment."""
         self._errors = errors
         self._server = subprocess.Popen(
-            [sys.executable, "-m", "tests.forked_stages"],
+            [sys.executable, "-m", "tests.pipeline.forked_stages"],
             cwd=ROOT, env=environment(**env), stdin=subprocess.PIPE, stdout=subprocess.PIPE,
             text=True, bufsize=1,
         )  # fmt: skip

@@ -15,6 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 
+from verify.workspace import ROOT
 from wm.core import artifacts
 from wm.core.errors import UserError
 from wm.nn import weights
@@ -25,7 +26,6 @@ from wm.vision.models.vaegan.discriminator import VAEGAN
 from wm.vision.networks.pixels import to_float, to_frames
 from wm.vision.networks.trained import Autoencoder, Vision, load, read_config, save
 
-ROOT = Path(__file__).parent.parent
 FP32 = Compute(torch.device("cpu"), torch.float32)
 BF16 = Compute(torch.device("cpu"), torch.bfloat16)
 JSON = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text()

@@ -1,0 +1,86 @@
+"""The study at the smoke scale, under the real DVC."""
+
+import json
+import os
+import signal
+import subprocess
+from pathlib import Path
+
+from tests.conftest import Command, await_file, executed, put_back
+from verify.workspace import edit, environment, hashes
+from wm.core.artifacts import load_tensors
+
+STUDY = ("python", "-m", "study", "run", "--only")
+EXHIBITS = """
+from study import exhibits, grid
+exhibits.VAEGAN = next(variant for variant in grid.CONTROLS if variant.name == "untrained-memory")
+exhibits.write(0)
+"""
+
+
+def kept(repository: Path, cell: str) -> dict:
+    return json.loads((repository / "results/runs" / cell / "run.json").read_text())
+
+
+def test_the_study_takes_what_has_been_run_from_the_cache(repository: Path, shell: Command) -> None:
+    put_back(repository, shell)
+    done = shell(repository, *STUDY, "vae-0")
+    assert executed(done.stdout) == []
+    run = kept(repository, "vae-0")
+    assert run["hashes"]["models/controller"] == hashes(repository)["models/controller"]
+    returns = json.loads((repository / "metrics/evaluate.json").read_text())
+    assert run["metrics"]["evaluate"] == returns
+    costs = json.loads((repository / "metrics/perf.json").read_text())
+    assert run["costs"]["train_vision"] == costs["train_vae"]  # the commit's, who paid for it
+    again = shell(repository, *STUDY, "vae-0")
+    assert "vae-0" not in again.stderr
+
+
+def test_the_study_resumes_after_a_kill(
+    repository: Path, shell: Command, identity: dict[str, str]
+) -> None:
+    """Killed with all that it had started, it goes on where it was."""
+    command = [*STUDY, "untrained-memory-0"]
+    first = subprocess.Popen(command, cwd=repository, env=environment(**identity),
+                             start_new_session=True,
+                             stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)  # fmt: skip
+    await_file(repository, "checkpoints/train_controller-*/state")
+    os.killpg(first.pid, signal.SIGKILL)
+    first.wait()
+    assert list(repository.glob("checkpoints/train_controller-*/state"))
+    again = shell(repository, *command)
+    # what had ended is in DVC's cache
+    assert {*executed(again.stdout)} - {"measure_rnn"} == {"train_controller", "evaluate"}
+    run = kept(repository, "untrained-memory-0")
+    assert run["error"] is None
+    assert run["changes"] == ["vision=vae", "presets.smoke.train_rnn.steps=0", "seed=0"]
+    assert run["hashes"]["models/vae"] == kept(repository, "vae-0")["hashes"]["models/vae"]
+    assert run["hashes"]["models/rnn"] != kept(repository, "vae-0")["hashes"]["models/rnn"]
+    assert run["costs"]["train_vision"] == kept(repository, "vae-0")["costs"]["train_vision"]
+    assert "train_controller" in run["costs"]
+    # it had ended before the kill: what it cost went with dvc's copy; no other's stands for it
+    assert "train_rnn" not in run["costs"]
+    assert len((repository / "results/study.csv").read_text().splitlines()) == 3
+
+
+def test_the_study_makes_exhibits_of_kept_runs(repository: Path, shell: Command) -> None:
+    shell(repository, "python", "-c", EXHIBITS)
+    facts = json.loads((repository / "results/exhibits.json").read_text())
+    tensors = load_tensors(repository / "results/exhibits.safetensors")
+    assert facts["cells"] == ["vae-0", "untrained-memory-0"]
+    assert len(facts["drives"]) == 4
+    for number, drive in enumerate(facts["drives"]):
+        assert tensors[f"path_{number}"].shape == (drive["steps"] + 1, 3)
+    assert len(tensors["dream_vae"]) == len(facts["dream_steps"])
+
+
+def test_a_cell_that_fails_stays_in_the_table(repository: Path, shell: Command) -> None:
+    edit(repository, "      steps: 8\n", "      steps: 0\n")
+    uncommitted = shell(repository, *STUDY, "vaegan-0", check=False)
+    assert uncommitted.stderr.startswith("error: params.yaml: not committed")
+    shell(repository, "git", "commit", "-qam", "a value that train_vaegan refuses")
+    shell(repository, *STUDY, "vaegan-0")
+    error = kept(repository, "vaegan-0")["error"]
+    assert error.startswith("error: params.yaml: train_vaegan.steps")
+    assert "vaegan-0" in (repository / "results/study.csv").read_text()
+    shell(repository, "git", "revert", "--no-edit", "HEAD")
