@@ -38,13 +38,10 @@ verify: .venv/installed
 
 # the whole pipeline at the smoke scale in a copy of the working tree, which is thrown away
 smoke: .venv/installed
-	@set -e; copy=$$(mktemp -d); trap 'rm -rf "$$copy"' EXIT; \
-	git ls-files -z --cached --others --exclude-standard | xargs -0 cp --parents -t "$$copy"; \
-	cd "$$copy"; rm -rf dvc.lock metrics plots; git init -q; \
-	sed -i 's/^scale: .*/scale: smoke/' params.yaml; \
-	dvc repro; dvc metrics show
+	python -m verify.smoke
 
 .venv/installed: pyproject.toml constraints.txt
-	$(PYTHON) -m venv .venv
-	$(BIN)/pip install --quiet -c constraints.txt '.[dev,cluster]'
+	@$(PYTHON) -c 'import sys; sys.version_info >= (3, 11) or sys.exit("error: Python 3.11 or newer is needed, and $(PYTHON) is " + sys.version.split()[0] + "; name another: make PYTHON=python3.12")'
+	$(PYTHON) -m venv --clear .venv
+	"$(BIN)/pip" install --quiet -c constraints.txt '.[dev,cluster]'
 	touch $@

@@ -76,7 +76,36 @@ def test_a_stopped_run_does_not_hold_up_others_for_ever(
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0})
     monkeypatch.setattr(cores, "PATIENCE", 0.2)
+    monkeypatch.setattr(cores, "_patient", True)
     with cores.core_lock():
         start = time.monotonic()
         with cores.core_lock():
             assert time.monotonic() - start >= 0.2
+
+
+def test_a_process_waits_that_long_once_and_says_for_what(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Beside a run that was stopped with Ctrl-Z, each of hundreds of tasks would wait anew."""
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0})
+    monkeypatch.setattr(cores, "NOTICE", 0.1)
+    monkeypatch.setattr(cores, "PATIENCE", 0.3)
+    monkeypatch.setattr(cores, "_patient", True)
+    with cores.core_lock():
+        start = time.monotonic()
+        for _ in range(20):
+            with cores.core_lock():
+                pass
+        assert 0.3 <= time.monotonic() - start < 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "other runs of yours hold all cores" in line
+
+
+def test_where_the_system_does_not_say_which_cores_all_count(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.delattr(os, "sched_getaffinity")
+    assert cores.count() == os.cpu_count()
+    with cores.core_lock():
+        pass

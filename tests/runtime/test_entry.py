@@ -37,6 +37,18 @@ def test_what_the_system_refuses_is_one_line(
     assert printed.count("\n") == 1
 
 
+@pytest.mark.parametrize("error", [UserError("environment: track seed 3"), OSError(5, "no")])
+def test_a_developer_may_ask_for_the_traceback(
+    error: Exception, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def run() -> None:
+        raise error
+
+    monkeypatch.setenv("WM_TRACEBACK", "1")
+    with pytest.raises(type(error)):
+        main(run)
+
+
 def test_a_tensor_too_large_for_memory_is_one_line_and_our_own_mistakes_are_not(
     capsys: pytest.CaptureFixture[str],
 ) -> None:

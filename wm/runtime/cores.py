@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
+import sys
 import tempfile
 import time
 from collections.abc import Iterator
@@ -16,26 +17,55 @@ from pathlib import Path
 
 POLL = 0.02
 """Seconds between looks for a free core; a task takes seconds."""
+NOTICE = 30.0
+"""Seconds of waiting after which a process says what it waits for."""
 PATIENCE = 600.0
-"""Seconds after which a run goes on without: the others have perhaps been stopped (Ctrl-Z)."""
+"""Seconds after which a process waits no more: the others have perhaps been stopped (Ctrl-Z)."""
+
+_patient = True  # until this process has waited that long, once
+
+
+def usable() -> list[int]:
+    """Returns the numbers of the cores that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return sorted(os.sched_getaffinity(0))
+    return list(range(os.cpu_count() or 1))  # macOS does not say
 
 
 def count() -> int:
     """Returns the number of cores that this process may use."""
-    return len(os.sched_getaffinity(0))
+    return len(usable())
 
 
 @contextlib.contextmanager
 def core_lock() -> Iterator[None]:
-    """Holds one of the cores; waits while this user's workers, of any run, have them all."""
+    """Holds one of the cores; waits while this user's workers, of any run, have them all.
+
+    A process that has waited PATIENCE seconds for one goes on without, and never waits again.
+    """
     with contextlib.ExitStack() as held:
         # a courtesy to other runs, not worth a failure where there is no room or no lock for it
         with contextlib.suppress(OSError):
-            files = [held.enter_context(_open(core)) for core in sorted(os.sched_getaffinity(0))]
-            deadline = time.monotonic() + PATIENCE
-            while not any(_lock(file) for file in files) and time.monotonic() < deadline:
-                time.sleep(POLL)
+            _acquire([held.enter_context(_open(core)) for core in usable()])
         yield
+
+
+def _acquire(files: list[int]) -> None:
+    global _patient
+    started, told = time.monotonic(), False
+    while not any(_lock(file) for file in files) and _patient:
+        waited = time.monotonic() - started
+        if waited >= PATIENCE:
+            _patient = False
+        elif waited >= NOTICE and not told:
+            told = True
+            print(
+                f"worker {os.getpid()}: other runs of yours hold all cores; it waits up to "
+                f"{PATIENCE:.0f} s and then goes on without",
+                file=sys.stderr,
+                flush=True,
+            )
+        time.sleep(POLL)
 
 
 @contextlib.contextmanager

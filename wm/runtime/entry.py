@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
 from collections.abc import Callable
 
 from wm.core.errors import UserError
+
+TRACEBACK = "WM_TRACEBACK"
+"""Environment variable that, if it is not empty, has errors end in a traceback: for developers."""
 
 
 def main(run: Callable[[], None]) -> None:
@@ -23,11 +27,15 @@ def main(run: Callable[[], None]) -> None:
         for name in (signal.SIGINT, signal.SIGTERM):
             signal.signal(name, signal.SIG_IGN)
     except UserError as error:
+        if os.environ.get(TRACEBACK):
+            raise
         print(f"error: {error}", file=sys.stderr)
         raise SystemExit(1) from None
     except (OSError, MemoryError, RuntimeError) as error:
         if isinstance(error, RuntimeError) and not _is_out_of_memory(error):
             raise  # a mistake of ours: its traceback is what is needed
+        if os.environ.get(TRACEBACK):
+            raise
         reason = " ".join(str(error).split()) or "out of memory"
         print(f"error: {reason}; mend it and run it again: it resumes", file=sys.stderr)
         raise SystemExit(1) from None

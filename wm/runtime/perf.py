@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import resource
+import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -17,6 +18,8 @@ from wm.core import artifacts
 from wm.core.errors import UserError
 
 PATH = Path("metrics/perf.json")
+MAXRSS_UNIT = 1 if sys.platform == "darwin" else 1024
+"""Bytes of getrusage's ru_maxrss: macOS counts bytes, Linux KiB."""
 
 
 class Meter:
@@ -47,7 +50,7 @@ def measure(stage: str, elapsed: Callable[[], float] | None = None) -> Iterator[
     record = {"seconds": round(seconds, 1)}
     for what, number in meter.counts.items():
         record[f"{what}_per_second"] = round(number / seconds, 1)
-    record["peak_memory_mb"] = round(peak / 1024, 1)
+    record["peak_memory_mb"] = round(peak * MAXRSS_UNIT / 2**20, 1)
     _merge(stage, record)
 
 

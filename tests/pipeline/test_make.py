@@ -1,0 +1,92 @@
+"""The Makefile, where it stands in a user's way: Python's version, half a .venv, paths."""
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from verify import workspace
+from verify.workspace import ROOT
+
+PYTHON = """#!/bin/sh
+if [ "$1" = -c ]; then exec "{real}" -c "import sys; {version}; $2"; fi
+echo "python $*" >> calls
+[ "$2" = venv ] && rm -rf .venv && mkdir -p .venv/bin && cp pip .venv/bin/pip
+exit 0
+"""
+PIP = """#!/bin/sh
+echo "pip $*" >> calls
+exit $(cat status)
+"""
+
+
+@pytest.fixture
+def checkout(tmp_path: Path) -> Path:
+    """A folder with a space and an umlaut in its path, whose python and pip only take notes."""
+    folder = tmp_path / "a cl\u00f6ne"
+    folder.mkdir()
+    for name in ("Makefile", "pyproject.toml", "constraints.txt"):
+        shutil.copy(ROOT / name, folder)
+    write(folder / "pip", PIP)
+    (folder / "status").write_text("0")
+    return folder
+
+
+def write(path: Path, text: str) -> None:
+    path.write_text(text)
+    path.chmod(0o755)
+
+
+def make(folder: Path, version: str = "pass") -> subprocess.CompletedProcess[str]:
+    write(folder / "python", PYTHON.format(real=sys.executable, version=version))
+    command = ["make", ".venv/installed", "PYTHON=./python"]
+    return subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+
+
+def test_a_path_with_a_space_and_an_umlaut_is_set_up(checkout: Path) -> None:
+    assert make(checkout).returncode == 0
+    venv, pip = (checkout / "calls").read_text().splitlines()
+    assert venv == "python -m venv --clear .venv"
+    assert pip.startswith("pip install")
+    assert (checkout / ".venv/installed").exists()
+
+
+def test_a_python_that_is_too_old_is_named_before_anything_is_made(checkout: Path) -> None:
+    old = "sys.version_info = (3, 10, 1); sys.version = '3.10.1 (main)'"
+    done = make(checkout, old)
+    assert done.returncode != 0
+    assert "error: Python 3.11 or newer is needed, and ./python is 3.10.1" in done.stderr
+    assert not (checkout / ".venv").exists()
+    assert not (checkout / "calls").exists()
+
+
+def test_a_half_made_environment_is_made_anew(checkout: Path) -> None:
+    (checkout / "status").write_text("1")
+    assert make(checkout).returncode != 0
+    (checkout / ".venv/bin/left").write_text("of another Python")
+    (checkout / "status").write_text("0")
+    assert make(checkout).returncode == 0
+    assert not (checkout / ".venv/bin/left").exists()
+
+
+def test_a_copy_leaves_out_what_is_missing_and_repositories_inside(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An interrupted stage has deleted tracked outputs; somebody has cloned another project."""
+    source = tmp_path / "source"
+    (source / "plots").mkdir(parents=True)
+    (source / "params.yaml").write_text("scale: laptop\n")
+    (source / "plots/gone.csv").write_text("1")
+    (source / "kept.py").write_text("pass\n")
+    (source / "gone.py").write_text("pass\n")
+    for command in (["init", "-q"], ["add", "-A"], ["init", "-q", "another"]):
+        subprocess.run(["git", *command], cwd=source, check=True)
+    (source / "another/file").write_text("x")
+    (source / "gone.py").unlink()
+    monkeypatch.setattr(workspace, "ROOT", source)
+    copy = workspace.copy(tmp_path / "copy")
+    names = {path.name for path in copy.iterdir()}
+    assert names == {".git", "params.yaml", "kept.py"}
+    assert (copy / "params.yaml").read_text() == "scale: smoke\n"

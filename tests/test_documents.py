@@ -1,0 +1,61 @@
+"""What README and docs point at exists: links, pictures, commands, tests, modules."""
+
+import importlib.util
+import re
+from pathlib import Path
+
+import pytest
+
+from verify.workspace import ROOT
+
+DOCUMENTS = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
+TESTS = {path.stem: path for path in (ROOT / "tests").rglob("test_*.py")}
+
+
+@pytest.fixture(params=DOCUMENTS, ids=lambda path: path.name)
+def document(request: pytest.FixtureRequest) -> Path:
+    path: Path = request.param
+    return path
+
+
+def anchors(path: Path) -> set[str]:
+    """The anchors that GitHub gives a document's headings."""
+    titles = re.findall(r"(?m)^#+ (.+)$", path.read_text())
+    return {re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-") for title in titles}
+
+
+def test_there_are_documents() -> None:
+    assert len(DOCUMENTS) > 8
+    assert len((ROOT / "README.md").read_text().splitlines()) <= 150
+
+
+def test_links_and_pictures_exist(document: Path) -> None:
+    text = document.read_text()
+    targets = [*re.findall(r"\]\(([^)\s]+)\)", text), *re.findall(r'src="([^"]+)"', text)]
+    for target in targets:
+        if target.startswith("http"):
+            continue
+        name, _, anchor = target.partition("#")
+        file = (document.parent / name) if name else document
+        assert file.exists(), target
+        if anchor:
+            assert anchor in anchors(file), target
+
+
+def test_tests_and_files_that_are_named_exist(document: Path) -> None:
+    text = document.read_text()
+    for module, test in re.findall(r"`(test_\w+)(?:\.(test_\w+))?`", text):
+        assert module in TESTS, module
+        assert not test or f"def {test}(" in TESTS[module].read_text(), test
+    for name in re.findall(r"`((?:wm|stages|tests|study|bench|verify|share)/[\w/]+\.\w+)`", text):
+        assert (ROOT / name).exists(), name
+
+
+def test_commands_that_are_named_exist(document: Path) -> None:
+    text = document.read_text()
+    targets = re.findall(r"(?m)^(\w+):", (ROOT / "Makefile").read_text())
+    for target in re.findall(r"`make (\w+)`|^make (\w+)", text, re.M):
+        assert (target[0] or target[1]) in targets, target
+    for module in re.findall(r"python -m ([a-z_.]+)", text):
+        if module.split(".")[0] in ("stages", "study", "bench", "verify", "share"):
+            assert importlib.util.find_spec(module.rstrip(".")), module
