@@ -54,7 +54,8 @@ def run() -> None:
                 record_to=checkpoint.directory, first_id=shard[0],
             )
             for number, shard in enumerate(shards(range(evaluate.episodes), size))
-        ][len(rows) // size :]  # fmt: skip
+            if shard[0] >= len(rows)
+        ]  # fmt: skip
         with (
             Progress("evaluate", evaluate.episodes, "episodes", done=len(rows)) as progress,
             create_executor(shared, spec.create_worker) as executor,

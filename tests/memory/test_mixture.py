@@ -52,3 +52,34 @@ def test_the_expectation_is_the_mean_of_the_samples() -> None:
     many = Mixture(*(part.expand(20_000, 1, -1, -1) for part in one))
     drawn = sample(many, torch.Generator().manual_seed(0))
     torch.testing.assert_close(drawn.mean(0), expectation(one)[0], atol=0.1, rtol=0.05)
+
+
+def test_what_is_random_is_drawn_on_the_generators_device(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A GPU's multinomial refuses a CPU's generator; the meta device stands in for the GPU."""
+    elsewhere = Mixture(*(part.to("meta") for part in mixture(2, 3)))
+    drawn_on = []
+
+    def spy(function):
+        def called(*args, generator, **options):
+            result = function(*args, generator=generator, **options)
+            assert result.device == generator.device
+            drawn_on.append(function.__name__)
+            return result
+
+        return called
+
+    monkeypatch.setattr(torch, "multinomial", spy(torch.multinomial))
+    monkeypatch.setattr(torch, "randn", spy(torch.randn))
+    moved = torch.Tensor.to
+
+    def to(tensor, *args, **options):
+        # nothing can be copied off the meta device: the weights stand in for themselves
+        if tensor.is_meta and args == (torch.device("cpu"),):
+            return torch.full(tensor.shape, 0.25)
+        return moved(tensor, *args, **options)
+
+    monkeypatch.setattr(torch.Tensor, "to", to)
+    z = sample(elsewhere, torch.Generator().manual_seed(0))
+    assert z.is_meta
+    assert z.shape == (2, 3, 3)
+    assert drawn_on == ["multinomial", "randn"]

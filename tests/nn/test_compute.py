@@ -45,3 +45,10 @@ def test_the_cpu_is_taken_where_it_is_asked_for(monkeypatch: pytest.MonkeyPatch)
     wanted = shared("fp32").model_copy(update={"device": "cpu"})
     names = compute.prepare(wanted, threads=1).names()
     assert names == {"device": "cpu", "dtype": "torch.float32"}
+
+
+def test_fp32_allows_no_tf32() -> None:
+    torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = True
+    compute.prepare(shared(precision="fp32"), threads=1)
+    assert not torch.backends.cudnn.allow_tf32
+    assert not torch.backends.cuda.matmul.allow_tf32

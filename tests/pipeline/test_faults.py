@@ -239,3 +239,22 @@ def test_episodes_of_one_step_go_through(
     for stage in STAGES:
         stages.run(folder, stage)
     assert json.loads((folder / "metrics/evaluate.json").read_text())["episodes"] == 4
+
+
+def test_uneven_shards_are_not_driven_twice_after_a_failure(
+    source: Path, stages: ForkedStages, tmp_path: Path
+) -> None:
+    """Five episodes in shards of two: the last shard is short, and the drives were all done when
+    the stage could not write what it has made of them."""
+    folder = shutil.copytree(source, tmp_path / "uneven")
+    edit(folder, "evaluate: {episodes: 4,", "evaluate: {episodes: 5,")
+    curve = folder / "plots/evaluate.csv"
+    curve.unlink()
+    curve.mkdir()
+    one_line(*stages.run(folder, "evaluate", check=False))
+    curve.rmdir()
+    stages.run(folder, "evaluate")
+    rows = curve.read_text().splitlines()[1:]
+    assert [row.split(",")[0] for row in rows] == ["0", "1", "2", "3", "4"]
+    assert len({row.split(",")[1] for row in rows}) == 5
+    assert json.loads((folder / "metrics/evaluate.json").read_text())["episodes"] == 5

@@ -45,6 +45,8 @@ def prepare(shared: SharedParams, threads: int) -> Compute:
     torch.set_deterministic_debug_mode("error")
     # would overwrite every fresh tensor, in case one is read before it is written; ours never are
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
+    # fp32 means fp32: a GPU would make convolutions in TF32, with 10 bits for 23
+    torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = False
     if shared.device == "cuda" and not torch.cuda.is_available():
         raise UserError("params.yaml: device: cuda, but torch sees no GPU here; set auto or cpu")
     with_gpu = shared.device != "cpu" and torch.cuda.is_available()

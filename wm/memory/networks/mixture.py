@@ -41,11 +41,16 @@ def expectation(mixture: Mixture) -> torch.Tensor:
 
 def sample(mixture: Mixture, generator: torch.Generator, temperature: float = 1.0) -> torch.Tensor:
     """Draws z (B, T, Z). The temperature (> 0) divides the log weights and scales the variance
-    (section 4.1)."""
+    (section 4.1).
+
+    What is random is drawn on the generator's device, which need not be the mixture's: a CPU's
+    generator gives the same numbers whatever the mixture is on.
+    """
     weights = functional.softmax(mixture.logpi / temperature, dim=2).transpose(2, 3)
-    drawn = torch.multinomial(weights.flatten(0, 2), 1, generator=generator)
+    on_generator = weights.flatten(0, 2).to(generator.device)
+    drawn = torch.multinomial(on_generator, 1, generator=generator).to(weights.device)
     component = drawn.view(weights.shape[:3])[:, :, None]
     mean = mixture.mean.gather(2, component)[:, :, 0]
     std = mixture.logstd.gather(2, component)[:, :, 0].exp() * temperature**0.5
-    noise = torch.randn(mean.shape, generator=generator).to(mean.device)
+    noise = torch.randn(mean.shape, generator=generator, device=generator.device).to(mean.device)
     return mean + std * noise
