@@ -26,7 +26,7 @@ bench: .venv/installed
 study: .venv/installed
 	python -m study run
 
-# results/report.html and the README's figures, from what is in results/
+# results/report.html and the figures of docs/results.md, from what is in results/
 report: .venv/installed
 	python -m study report
 

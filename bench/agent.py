@@ -23,11 +23,10 @@ from wm.control.policy.controller import ControllerConfig
 from wm.drive.rollout import rollout
 from wm.env.fast import environment
 from wm.memory.networks.mdnrnn import MDNRNN, MdnRnnConfig
-from wm.nn.compute import Compute
+from wm.nn.compute import Compute, seeded
 from wm.vision.models.vae import networks as vae
 from wm.vision.models.vaegan import networks as vaegan
 from wm.vision.networks.trained import Autoencoder, Vision
-from wm.vision.training.optimisation import seeded
 
 LANES, TRACKS, STEPS = 64, 2, 400
 IDLE = (0.0, -1.0, -2.0)  # before tanh: little gas, so that an episode lasts

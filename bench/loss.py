@@ -12,11 +12,10 @@ from torch import Tensor
 
 from bench.peers import CHANNELS
 from bench.training import BATCH, Usual, noise, ours
-from wm.nn.compute import Compute
+from wm.nn.compute import Compute, seeded
 from wm.nn.posterior import kl_divergence
 from wm.vision.metrics.held_out import HeldOutFrames
 from wm.vision.networks.pixels import to_float
-from wm.vision.training.optimisation import seeded
 from wm.vision.training.train import TrainingFrames
 
 STEPS, RATE = 200, 1e-3

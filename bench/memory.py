@@ -20,7 +20,7 @@ from wm.nn import compute
 from wm.vision.metrics.held_out import HeldOutFrames
 from wm.vision.models.vae.learner import VaeLearner
 from wm.vision.models.vae.networks import Config
-from wm.vision.training.optimisation import Schedule
+from wm.vision.training.schedule import Schedule
 from wm.vision.training.train import TrainingFrames
 
 LIMIT = 2**30

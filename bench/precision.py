@@ -14,7 +14,7 @@ from typing import Any, Literal
 import numpy as np
 
 from wm.control.policy import controller
-from wm.control.policy.driving import RolloutTask, agent_spec, roll_out
+from wm.control.policy.driving import RolloutTask, agent_spec, drive_task
 from wm.core import artifacts, params, seeding
 from wm.core.shards import shards
 from wm.drive.workers import MakeEnv
@@ -50,7 +50,7 @@ def main() -> None:
         ]
         spec = agent_spec(changed, config, RENDERERS[renderer])
         with Processes(changed.workers, spec.create_worker) as executor:
-            outcomes = executor.map(roll_out, tasks)
+            outcomes = executor.map(drive_task, tasks)
             returns = [outcome.return_ for shard in outcomes for outcome in shard]
         first = rows[0]["returns"] if rows else returns
         difference = np.subtract(returns, first)

@@ -25,11 +25,11 @@ from wm.env.fast import environment
 from wm.exploration.recording import RecordingTask, record
 from wm.memory.networks import trained as memory
 from wm.memory.networks.mdnrnn import MDNRNN, MdnRnnConfig
+from wm.nn.compute import seeded
 from wm.runtime.executor import Processes
 from wm.vision.models.vae.networks import Config, build
 from wm.vision.networks import trained as vision
 from wm.vision.networks.trained import Autoencoder
-from wm.vision.training.optimisation import seeded
 
 STEPS = 200
 MANY, FEW = 64, 4  # episodes, and controllers

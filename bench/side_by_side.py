@@ -130,7 +130,7 @@ def machine() -> dict[str, Any]:
         "processor": model,
         "cores": os.cpu_count(),
         "load_before": round(os.getloadavg()[0], 2),
-        "bf16": bool(torch.cpu._is_avx512_bf16_supported()),
+        "bf16": bool(torch.cpu.get_capabilities().get("avx512_bf16", False)),
         "python": platform.python_version(),
         "torch": torch.__version__,
     }

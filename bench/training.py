@@ -19,7 +19,7 @@ from wm.memory.latents import LatentEpisode
 from wm.memory.networks.mdnrnn import MDNRNN, MdnRnnConfig
 from wm.memory.training.learner import MdnRnnLearner
 from wm.memory.training.windows import LatentDataset, training_batch
-from wm.nn.compute import Compute
+from wm.nn.compute import Compute, seeded
 from wm.nn.posterior import reparameterise
 from wm.vision.models.vae import networks as vae
 from wm.vision.models.vae.learner import VaeLearner
@@ -27,7 +27,7 @@ from wm.vision.models.vaegan import networks as vaegan
 from wm.vision.models.vaegan.learner import VaeganLearner
 from wm.vision.models.vaegan.recipes import RECIPES
 from wm.vision.networks.trained import Autoencoder, Vision
-from wm.vision.training.optimisation import Schedule, seeded
+from wm.vision.training.schedule import Schedule
 from wm.vision.training.train import TrainingFrames
 
 BATCH, STEPS = 64, 15

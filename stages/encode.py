@@ -54,8 +54,8 @@ def run() -> None:
                 means[id_], telemetry[id_] = mu, file.telemetry
                 meter.count("frames", len(file))
                 progress.advance()
-        metrics = held_out.measure(vision) | probe_latents(means, telemetry)
-        reconstructed = held_out.reconstruct(vision)
+        reconstructed, metrics = held_out.reconstruct(vision)
+        metrics |= probe_latents(means, telemetry)
     artifacts.write_json("metrics/encode.json", metrics)
     figures.reconstructions("plots/encode_reconstructions.png", held_out.frames, reconstructed)
 

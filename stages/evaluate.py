@@ -8,7 +8,7 @@ import numpy as np
 from pydantic import Field
 
 from wm.control.policy import controller
-from wm.control.policy.driving import RolloutTask, agent_spec, roll_out
+from wm.control.policy.driving import RolloutTask, agent_spec, drive_task
 from wm.core import artifacts, episodes, params, seeding
 from wm.core.car_racing import MAX_EPISODE_STEPS
 from wm.core.shards import shards
@@ -60,7 +60,7 @@ def run() -> None:
             Progress("evaluate", evaluate.episodes, "episodes", done=len(rows)) as progress,
             create_executor(shared, spec.create_worker) as executor,
         ):
-            for outcomes in executor.map(roll_out, tasks):
+            for outcomes in executor.map(drive_task, tasks):
                 rows += [outcome.row(len(rows) + i) for i, outcome in enumerate(outcomes)]
                 checkpoint.save({"rows": rows})
                 progress.advance(len(outcomes), mean=float(np.mean([r["return"] for r in rows])))

@@ -38,14 +38,16 @@ def run() -> None:
     shared, film = params.load("film", Film)
     prepared = compute.prepare(shared, threads=1)
     with measure("film"):
-        encoder = vision.load(Path("models") / shared.vision, prepared)
-        model = memory.load(MEMORY, encoder.latent_size, prepared.device)
-        config, vector = controller.load(CONTROLLER, encoder.latent_size, model.hidden_size)
+        vision_model = vision.load(Path("models") / shared.vision, prepared)
+        model = memory.load(MEMORY, vision_model.latent_size, prepared.device)
+        config, vector = controller.load(CONTROLLER, vision_model.latent_size, model.hidden_size)
         if not (ids := episodes.ids_in(EVALUATION)):
             raise UserError(f"{EVALUATION}: no episode in it; run evaluate")
         path = EVALUATION / episodes.file_name(ids[0])
         episode = episodes.EpisodeFile(path, "run evaluate again").read()
-        real, dreamed = episode_and_dream(episode, encoder, model, config, vector, film.temperature)
+        real, dreamed = episode_and_dream(
+            episode, vision_model, model, config, vector, film.temperature
+        )
         figures.video("videos/evaluate.mp4", real, dreamed)
         figures.gif("plots/evaluate.gif", real, dreamed)
 

@@ -30,11 +30,11 @@ def run() -> None:
     prepared = compute.prepare(shared, shared.threads)
     with measure("measure_rnn"):
         ids = latents.ids_in(LATENTS, EPISODES)
-        encoder = vision.load(Path("models") / shared.vision, prepared)
-        model = memory.load(MODEL, encoder.latent_size, prepared.device)
-        training, held_out = latents.read_split(LATENTS, EPISODES, ids, encoder)
+        vision_model = vision.load(Path("models") / shared.vision, prepared)
+        model = memory.load(MODEL, vision_model.latent_size, prepared.device)
+        training, held_out = latents.read_split(LATENTS, EPISODES, ids, vision_model)
         files = episodes.held_out_files(EPISODES, ids)
-        metrics, real, dreamed = open_loop(model, encoder, files, held_out)
+        metrics, real, dreamed = open_loop(model, vision_model, files, held_out)
         artifacts.write_json(
             "metrics/train_rnn.json", likelihood(model, training, held_out) | metrics
         )

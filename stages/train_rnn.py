@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import torch
-
 from wm.core import artifacts, params, seeding
 from wm.memory import latents
 from wm.memory.networks import trained as memory
@@ -40,11 +38,11 @@ def run() -> None:
         measure("train_rnn", checkpoint.elapsed) as meter,
     ):
         ids = latents.ids_in(LATENTS, EPISODES)
-        encoder = vision.load(vision_folder, prepared)
-        training, held_out = latents.read_split(LATENTS, EPISODES, ids, encoder)
+        vision_model = vision.load(vision_folder, prepared)
+        training, held_out = latents.read_split(LATENTS, EPISODES, ids, vision_model)
         config = MdnRnnConfig(hidden_size=train.hidden_size, mixtures=train.mixtures)
-        torch.manual_seed(seeding.integer(shared.seed, "train_rnn weights"))
-        model = MDNRNN(encoder.latent_size, config).to(device)
+        with compute.seeded(seeding.integer(shared.seed, "train_rnn weights")):
+            model = MDNRNN(vision_model.latent_size, config).to(device)
         learner = MdnRnnLearner(model, train.learning_rate, train.clip, prepared.autocast())
         windows = LatentDataset(training, train.sequence_length)
         held_out_windows = LatentDataset(held_out, train.sequence_length)

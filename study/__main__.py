@@ -61,7 +61,7 @@ def _run(wanted: list[Cell]) -> None:
     experiments.check_committed()
     missing = _without_result(wanted)
     for cell in missing:
-        experiments.collect(cell)
+        experiments.fetch(cell)
     # what an earlier attempt finished and did not live to keep
     missing = [cell for cell in missing if not _kept(cell)]
     for number, cell in enumerate(missing):

@@ -153,7 +153,7 @@ def _reconstruct_and_traverse(
     first = next(iter(trained.values()))
     _, encode = params.load("encode", Encode, first.folder / "params.yaml")
     held_out = HeldOutFrames(first.folder / "data/episodes", encode.held_out_frames)
-    decoded = {name: held_out.reconstruct(run.vision) for name, run in trained.items()}
+    decoded = {name: held_out.reconstruct(run.vision)[0] for name, run in trained.items()}
     errors = {name: mse_of_each(held_out.frames, frames) for name, frames in decoded.items()}
     order = np.argsort(sum(errors.values()), kind="stable")
     chosen = order[np.linspace(0, len(order) - 1, len(RANKS)).round().astype(int)]

@@ -106,11 +106,11 @@ def run(cell: Cell) -> str | None:
             except KeyboardInterrupt:
                 process.communicate()  # Ctrl-C reached the stage as well, which saves its state
                 raise
-        collect(cell)
+        fetch(cell)
     return None if process.returncode == 0 else _reason("".join(lines))
 
 
-def collect(cell: Cell) -> None:
+def fetch(cell: Cell) -> None:
     """Fetches the cell's experiment from the clone, if there are such; a run that was killed just
     after its end left it there."""
     if CLONE.exists():

@@ -1,4 +1,4 @@
-"""results/report.html, one file that opens anywhere, and the pictures of the README.
+"""results/report.html, one file that opens anywhere, and the pictures of docs/results.md.
 
 Everything is read from results/, and every number on the page comes from there: verdicts and
 intervals from comparison.json, the rest from the runs and the exhibits. What is not there yet is
@@ -207,7 +207,7 @@ def _machines(kept: Sequence[RunRecord]) -> list[str]:
 
 
 def _write_pictures(kept: Sequence[RunRecord], exhibits: Exhibits | None) -> None:
-    """The README's PNGs, of what there is."""
+    """Writes the PNGs of docs/results.md, of what there is."""
     mine, _ = _of_the_grid(kept)
     key = {TITLES[name]: figures.COLOURS[name] for name in (THEIRS, OURS) if name in mine}
     if charts := panels.return_panels(mine):

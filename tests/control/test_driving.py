@@ -10,7 +10,7 @@ import torch
 
 from tests.control.test_controller import config
 from wm.control.policy.controller import parameter_count
-from wm.control.policy.driving import AgentSpec, RolloutTask, agent_spec, roll_out
+from wm.control.policy.driving import AgentSpec, RolloutTask, agent_spec, drive_task
 from wm.core import episodes
 from wm.core.params import SharedParams
 from wm.env import official
@@ -43,7 +43,7 @@ def spec(tmp_path: Path) -> AgentSpec:
 def test_recordings_are_what_was_driven(spec: AgentSpec, tmp_path: Path) -> None:
     vectors = np.random.default_rng(0).normal(size=(1, parameter_count(config(), 4, 8)))
     task = RolloutTask(config(), vectors, [5, 6], 0, 30, record_to=tmp_path, first_id=7)
-    outcomes = roll_out(spec.create_worker(), task)
+    outcomes = drive_task(spec.create_worker(), task)
     for id_, outcome in zip((7, 8), outcomes, strict=True):
         episode = episodes.EpisodeFile(tmp_path / episodes.file_name(id_)).read()
         assert outcome.episode is None

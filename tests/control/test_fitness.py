@@ -10,7 +10,7 @@ import pytest
 from tests.control.test_controller import config
 from tests.control.test_driving import saved_spec
 from wm.control.policy.controller import parameter_count
-from wm.control.policy.driving import AgentSpec, RolloutTask, roll_out
+from wm.control.policy.driving import AgentSpec, RolloutTask, drive_task
 from wm.control.training.fitness import ReturnFitness
 from wm.core import seeding
 from wm.drive.rollout import Outcome
@@ -43,7 +43,7 @@ def test_fitness_does_not_depend_on_the_workers(spec: AgentSpec) -> None:
     seeds = [seeding.integer(0, "train", 0, i) for i in range(2)]
     worker = spec.create_worker()
     for vector, value in zip(vectors, results[0][0], strict=True):
-        alone = roll_out(worker, RolloutTask(config(), vector[None], seeds, 0, 60))
+        alone = drive_task(worker, RolloutTask(config(), vector[None], seeds, 0, 60))
         # a batch of another size may differ in its last bits
         assert value == pytest.approx(np.mean([outcome.return_ for outcome in alone]), abs=1)
     assert np.ptp(results[0][0]) > 1

@@ -65,7 +65,7 @@ from wm.nn.compute import Compute
 from wm.vision.models.tiny.networks import Config, build
 from wm.vision.networks.trained import Autoencoder
 from wm.vision.training.losses import squared_error
-from wm.vision.training.optimisation import seeded
+from wm.nn.compute import seeded
 from wm.vision.training.settings import TrainingSettings
 
 
@@ -158,3 +158,9 @@ def test_a_name_without_a_package_is_one_line(repository: Path, shell: Command) 
     (line,) = done.stderr.strip().splitlines()
     assert line.startswith("error: params.yaml: vision: ")
     assert "tiny" in line
+
+
+def test_the_rules_of_the_repository_hold_with_it(repository: Path, shell: Command) -> None:
+    set_param(repository, "vision", "tiny")
+    rules = ["tests/test_architecture.py", "tests/vision/test_registry.py"]
+    shell(repository, "python", "-m", "pytest", "-q", "-p", "no:cacheprovider", *rules)

@@ -179,3 +179,37 @@ def test_any_value_in_the_config_loads_or_is_refused_in_one_line(
     except UserError as error:
         assert str(directory) in str(error)
         assert "\n" not in str(error)
+
+
+class Skipping(nn.Module):
+    """An encoder in which the convolution that is registered first is not all that sees x."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stem = nn.Conv2d(3, 2, 64)
+        self.skip = nn.Conv2d(3, 2, 64)
+
+    def forward(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        return self.stem(x).flatten(1), self.skip(x).flatten(1)
+
+
+class Pooling(nn.Module):
+    """An encoder that begins with no convolution."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.pool = nn.AdaptiveAvgPool2d(1)
+        self.heads = nn.Linear(3, 4)
+
+    def forward(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        mu, logvar = self.heads(self.pool(x).flatten(1)).chunk(2, dim=1)
+        return mu, logvar
+
+
+@pytest.mark.parametrize("encoder", [Skipping(), Pooling()])
+def test_whatever_an_encoder_begins_with_it_sees_values_from_0_to_1(encoder: nn.Module) -> None:
+    vision = Vision(Autoencoder(encoder, nn.Linear(2, 2)), 2, FP32)
+    seen = frames(3)
+    expected = encoder(to_float(seen, FP32.device))
+    for found, wanted in zip(vision.encode(seen), expected, strict=True):
+        torch.testing.assert_close(found, wanted.detach(), rtol=1e-4, atol=1e-4)

@@ -12,7 +12,7 @@ from wm.vision.models.vae.learner import Settings, VaeLearner, create_learner
 from wm.vision.models.vae.networks import Config, build
 from wm.vision.networks.trained import Autoencoder
 from wm.vision.training.losses import squared_error
-from wm.vision.training.optimisation import Schedule
+from wm.vision.training.schedule import Schedule
 
 CPU = Compute(torch.device("cpu"), torch.float32)
 CONFIG = Config(latent_size=8, free_bits=0.5)

@@ -16,7 +16,7 @@ from wm.vision.models.vaegan.learner import Settings, VaeganLearner, create_lear
 from wm.vision.models.vaegan.networks import Config
 from wm.vision.models.vaegan.recipes import RECIPES, Recipe
 from wm.vision.training.losses import sample
-from wm.vision.training.optimisation import Schedule
+from wm.vision.training.schedule import Schedule
 
 CPU = Compute(torch.device("cpu"), torch.float32)
 

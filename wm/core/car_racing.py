@@ -1,7 +1,7 @@
-"""All that the pipeline takes for granted about CarRacing-v3, in one place.
+"""What the pipeline takes for granted about CarRacing-v3: shapes, rewards, telemetry, the road.
 
-A pipeline for another environment replaces this module and the room `wm/env`: everything else takes
-shapes, rewards, telemetry and the look of the road from here.
+A pipeline for another environment replaces this module, `wm/env`, `wm/drive/telemetry.py` and
+`wm/exploration/policies.py` (docs/extending.md); everything else takes these facts from here.
 """
 
 from __future__ import annotations
@@ -12,12 +12,16 @@ FRAME_SHAPE = (64, 64, 3)
 """Shape of a frame: rows, columns, RGB; uint8."""
 FRAME_SIZE = FRAME_SHAPE[0]
 """Rows of a frame, and columns."""
+OBSERVATION_SIZE = 96
+"""Rows of CarRacing's own observation, and columns."""
 VISIBLE_ROWS = 84
-"""Rows of the 96 of CarRacing's observation that a frame shows; below them are indicators."""
+"""Rows of the observation that a frame shows; below them are indicators."""
 FRAMES_PER_SECOND = 50
 """Steps of the environment in a second of its own time."""
 ACTION_SIZE = 3
-"""Length of an action: steering in [-1, 1] (positive to the right), gas and brake in [0, 1]."""
+"""Length of an action: steering (positive to the right), gas and brake."""
+ACTION_LOW, ACTION_HIGH = (-1.0, 0.0, 0.0), (1.0, 1.0, 1.0)
+"""The least and the greatest of each of an action's numbers."""
 MAX_EPISODE_STEPS = 1000
 """Steps after which gymnasium truncates an episode."""
 ZOOM_STEPS = 50
@@ -26,8 +30,10 @@ STEP_REWARD = -0.1
 """Reward of every step; each of a track's n tiles pays 1000 / n when it is first reached."""
 LAP_REWARD = 1000.0
 """Sum of what all tiles of a track pay."""
+OFF_FIELD_REWARD = -100.0
+"""Reward of the step that leaves the playfield, which ends the episode."""
 REWARD_FLOOR = -1.0
-"""Rewards are learned clipped from below. CarRacing pays -100 for leaving the playfield: no frame
+"""Rewards are learned clipped from below. CarRacing pays OFF_FIELD_REWARD once: no frame
 announces it, and it would drown the tiles in a squared error; the done head predicts it."""
 ROAD_HALF_WIDTH = 40 / 6
 """Distance from the centre line to the edge of the road, in the environment's units of length."""

@@ -1,7 +1,7 @@
 """Episodes in memory and on disk, and the frames of many of them as one random-access set.
 
 An episode is one safetensors file in which every frame is compressed on its own (zstd with a
-checksum), so that frame i of a data set of any size costs one small read and a few microseconds,
+checksum), so that frame i of a data set of any size costs one small read and tens of microseconds,
 training shuffles over the whole set, and memory holds 8 bytes of a frame's 12,288.
 """
 
@@ -220,8 +220,11 @@ class EpisodeFile:
         )
 
     def _array(self, name: str) -> np.ndarray:
-        with safe_open(self.path, framework="numpy") as file:
-            array: np.ndarray = file.get_tensor(name)
+        try:
+            with safe_open(self.path, framework="numpy") as file:
+                array: np.ndarray = file.get_tensor(name)
+        except (OSError, SafetensorError) as error:  # since it was opened and checked
+            raise self._damaged(str(error)) from None
         return array
 
     def _damaged(self, reason: str) -> UserError:

@@ -35,6 +35,8 @@ STAGES = (
     "film",
 )
 """Names of the stages, in an order in which they can run."""
+PRESET_STAGES = tuple(stage for stage in STAGES if stage not in ("measure_rnn", "film"))
+"""Names of the stages that have parameters which depend on the scale."""
 SCALES = ("smoke", "laptop", "paper")
 
 
@@ -105,9 +107,9 @@ def load(stage: str, schema: type[P], path: Path | str = "params.yaml") -> tuple
         )
     place = f"presets.{shared.scale}"
     preset = _section(presets.get(shared.scale), path, place)
-    if unknown := sorted(set(preset) - set(STAGES)):
+    if unknown := sorted(set(preset) - set(PRESET_STAGES)):
         raise UserError(
-            f"{path}: unknown stage '{place}.{unknown[0]}'; stages: {', '.join(STAGES)}"
+            f"{path}: unknown stage '{place}.{unknown[0]}'; stages: {', '.join(PRESET_STAGES)}"
         )
     merged = {
         **_section(preset.get(stage), path, f"{place}.{stage}"),

@@ -89,9 +89,10 @@ class _RunningEpisode:
     def step(self, action: np.ndarray) -> np.ndarray:
         """Takes an action, float32 (3,); returns the frame after it."""
         try:
-            frame, reward, self.terminated, self.truncated, info = self.env.step(action)
+            frame, reward, terminated, truncated, info = self.env.step(action)
         except Exception as error:
             raise self._failure(error) from error
+        self.terminated, self.truncated = bool(terminated), bool(truncated)
         self.rewards.append(float(reward))
         if self.rewards[-1] > 0.0:
             self.last_tile = len(self.rewards)

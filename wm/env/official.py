@@ -7,7 +7,7 @@ import gymnasium
 import numpy as np
 from gymnasium import spaces
 
-from wm.core.car_racing import FRAME_SHAPE, VISIBLE_ROWS
+from wm.core.car_racing import FRAME_SHAPE, OBSERVATION_SIZE, VISIBLE_ROWS
 
 
 def make() -> gymnasium.Env:
@@ -22,6 +22,6 @@ def make() -> gymnasium.Env:
 def preprocess(observation: np.ndarray) -> np.ndarray:
     """Returns the frame, uint8 (64, 64, 3), of CarRacing's observation, uint8 (96, 96, 3): the
     indicator bar is cut off, the rest resized by area."""
-    assert observation.shape == (96, 96, 3), observation.shape
+    assert observation.shape == (OBSERVATION_SIZE, OBSERVATION_SIZE, 3), observation.shape
     assert observation.dtype == np.uint8, observation.dtype
     return cv2.resize(observation[:VISIBLE_ROWS], FRAME_SHAPE[:2], interpolation=cv2.INTER_AREA)

@@ -17,7 +17,7 @@ from typing import Protocol
 
 import numpy as np
 
-from wm.core.car_racing import FRAME_SIZE, ROAD_GREEN
+from wm.core.car_racing import ACTION_HIGH, ACTION_LOW, ACTION_SIZE, FRAME_SIZE, ROAD_GREEN
 
 START_STEPS = 20
 """Steps of full gas at the start of an episode: the car leaves the start behind."""
@@ -54,7 +54,7 @@ class RandomPolicy:
     def _draw(self) -> np.ndarray:
         move = MOVES[self._generator.choice(len(MOVES), p=MOVE_WEIGHTS)]
         force = self._generator.random()
-        action = np.zeros(3, np.float32)
+        action = np.zeros(ACTION_SIZE, np.float32)
         if move in ("left", "right"):
             action[0] = force if move == "right" else -force
         elif move in ("gas", "brake"):
@@ -81,7 +81,7 @@ class RoadFollower:
         steer = self._noise[0] + self._gain * road_ahead(frame)
         acceleration = self._noise[1] + self._acceleration
         action = np.array([steer, acceleration, -0.5 * acceleration - 0.1])
-        return action.clip((-1.0, 0.0, 0.0), 1.0).astype(np.float32)
+        return action.clip(ACTION_LOW, ACTION_HIGH).astype(np.float32)
 
 
 def road_ahead(frame: np.ndarray) -> float:
@@ -93,7 +93,8 @@ def road_ahead(frame: np.ndarray) -> float:
 
 
 class Exploration:
-    """A policy of its own for each episode of a batch; implements `rollout.Policy`."""
+    """A policy of its own for each episode of a batch; implements
+    wm.drive.rollout.Policy."""
 
     def __init__(self, policies: Sequence[EpisodePolicy]) -> None:
         self._policies = policies

@@ -81,7 +81,7 @@ def read(directory: Path | str, episode_id: int) -> LatentEpisode:
     return LatentEpisode(**tensors, terminated=terminated)
 
 
-class Encoder(Protocol):
+class VisionEncoder(Protocol):
     """A trained vision model, as far as checking its latents takes."""
 
     latent_size: int
@@ -91,7 +91,7 @@ class Encoder(Protocol):
 
 
 def check_encoded(
-    vision: Encoder, files: Sequence[EpisodeFile], latents: Sequence[LatentEpisode]
+    vision: VisionEncoder, files: Sequence[EpisodeFile], latents: Sequence[LatentEpisode]
 ) -> None:
     """Raises UserError unless `latents` are what the vision model makes of the episodes.
 
@@ -108,7 +108,7 @@ def check_encoded(
 
 
 def read_split(
-    directory: Path | str, source: Path | str, ids: Sequence[int], vision: Encoder
+    directory: Path | str, source: Path | str, ids: Sequence[int], vision: VisionEncoder
 ) -> tuple[list[LatentEpisode], list[LatentEpisode]]:
     """Returns the (training, held-out) ones of the encoded episodes `ids` in `directory`.
 

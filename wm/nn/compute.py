@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import torch
@@ -55,6 +57,14 @@ def prepare(shared: SharedParams, threads: int) -> Compute:
         fast = torch.cuda.is_bf16_supported() if device.type == "cuda" else _cpu_has_bf16()
         return Compute(device, torch.bfloat16 if fast else torch.float32)
     return Compute(device, torch.bfloat16 if shared.precision == "bf16" else torch.float32)
+
+
+@contextlib.contextmanager
+def seeded(seed: int) -> Iterator[None]:
+    """Seeds torch's global generator, from which layers draw their first weights, for the block."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        yield
 
 
 def _cpu_has_bf16() -> bool:

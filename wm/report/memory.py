@@ -28,14 +28,14 @@ def likelihood(
 ) -> dict[str, float]:
     """Returns the NLL beside its baselines and the reward head's correlation on the held-out
     episodes, each as one sequence. z is drawn once, from generators of fixed seed."""
-    pairs = [_transitions(episode, index) for index, episode in enumerate(train)]
+    pairs = [_sampled_latents(episode, index) for index, episode in enumerate(train)]
     baselines = memory_metrics.Baselines.fit(
         np.concatenate([z[:-1] for z in pairs]), np.concatenate([z[1:] for z in pairs])
     )
     nll, current, following, predicted, actual = [], [], [], [], []
     device = next(model.parameters()).device
     for index, episode in enumerate(held_out):
-        z = _transitions(episode, index)
+        z = _sampled_latents(episode, index)
         target = torch.from_numpy(z).to(device)[None]
         with torch.inference_mode():
             action = torch.from_numpy(episode.actions).to(device)[None]
@@ -88,7 +88,7 @@ def open_loop(
     return metrics, frames[0], vision.decode(torch.from_numpy(dreamed[0]))
 
 
-def _transitions(episode: LatentEpisode, index: int) -> np.ndarray:
+def _sampled_latents(episode: LatentEpisode, index: int) -> np.ndarray:
     """Returns one draw of the episode's z, float32 (T + 1, Z)."""
     noise = np.random.Generator(np.random.PCG64(index)).standard_normal(episode.mu.shape)
     return reparameterise(episode.mu, episode.logvar, noise.astype(np.float32))

@@ -32,7 +32,16 @@ DIGEST_SIZE = 32
 """Bytes of the SHA-256 that stands before the state."""
 DONE = ".done-"
 """Beginning of the name of a folder that is being removed."""
-LIBRARIES = ("torch", "numpy", "cma", "gymnasium", "Box2D")
+LIBRARIES = (
+    "torch",
+    "torchmetrics",
+    "numpy",
+    "cma",
+    "gymnasium",
+    "Box2D",
+    "pygame-ce",
+    "opencv-python-headless",
+)
 """Libraries that results depend on."""
 FORMAT = 1
 """Version of what a state holds and of how it is stored: it is part of the key."""

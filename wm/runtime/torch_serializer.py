@@ -10,7 +10,8 @@ import torch
 
 
 class TorchSerializer:
-    """Stores tensors, numbers, strings, lists and dicts; implements checkpoint.Serializer."""
+    """Stores tensors, numbers, strings, lists and dicts; implements
+    wm.runtime.checkpoint.Serializer."""
 
     def dumps(self, state: Mapping[str, Any]) -> bytes:
         """Returns a state as torch's file format."""

@@ -1,1 +1,1 @@
-"""The supervised training loop."""
+"""The training loop of all models."""

@@ -1,4 +1,4 @@
-"""The supervised loop of all models: resumable, with a progress bar and a curve.
+"""The training loop of all models: resumable, with a progress bar and a curve.
 
 A batch and a step's noise are functions of the step's number alone, so a checkpoint is the
 learner's state, the step and the curve: no generator's state is saved, and a run that was killed

@@ -19,7 +19,8 @@ from wm.vision.networks.trained import Vision
 
 
 class Agent:
-    """Drives episode i with the controller `vectors[candidates[i]]`; implements rollout.Policy."""
+    """Drives episode i with the controller `vectors[candidates[i]]`; implements
+    wm.drive.rollout.Policy."""
 
     def __init__(
         self,

@@ -88,7 +88,7 @@ class RolloutTask:
     """The id of the first recording."""
 
 
-def roll_out(worker: RolloutWorker, task: RolloutTask) -> list[Outcome]:
+def drive_task(worker: RolloutWorker, task: RolloutTask) -> list[Outcome]:
     """Returns the outcomes of the C x len(seeds) episodes, those of a controller together."""
     candidates = np.repeat(np.arange(len(task.vectors)), len(task.seeds))
     agent = Agent(

@@ -32,7 +32,8 @@ class Phase:
 
 
 class PhasedCmaEs:
-    """CMA-ES through phases, one after the other; implements optimizer.Optimizer."""
+    """CMA-ES through phases, one after the other; implements
+    wm.control.training.optimizer.Optimizer."""
 
     def __init__(
         self, start: np.ndarray, phases: Sequence[Phase], population: int, seed: int

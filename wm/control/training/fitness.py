@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from wm.control.policy.controller import ControllerConfig
-from wm.control.policy.driving import RolloutTask, RolloutWorker, roll_out
+from wm.control.policy.driving import RolloutTask, RolloutWorker, drive_task
 from wm.core import seeding
 from wm.core.shards import shards
 from wm.runtime.executor import Executor
@@ -18,7 +18,7 @@ class ReturnFitness:
     """Mean returns of controllers that the executor's workers drive."""
 
     executor: Executor[RolloutWorker]
-    """The workers."""
+    """The executor whose workers drive."""
     config: ControllerConfig
     """What the controllers see."""
     seed: int
@@ -53,5 +53,5 @@ class ReturnFitness:
             RolloutTask(self.config, vectors, seeds, noise_seed + i, self.max_steps, self.patience)
             for i, (vectors, seeds) in enumerate(parts)
         ]
-        outcomes = [outcome for shard in self.executor.map(roll_out, tasks) for outcome in shard]
+        outcomes = [outcome for shard in self.executor.map(drive_task, tasks) for outcome in shard]
         return np.array([outcome.return_ for outcome in outcomes])

@@ -15,6 +15,7 @@ from Box2D import b2World
 from gymnasium.envs.box2d.car_dynamics import Car
 from gymnasium.envs.box2d.car_racing import SCALE, STATE_H, STATE_W, WINDOW_H, WINDOW_W, ZOOM
 
+from wm.core.car_racing import FRAME_SIZE, VISIBLE_ROWS
 from wm.env.fast.track_texture import DARKENING
 
 ROWS, COLUMNS = slice(50, 59), slice(30, 34)  # of a frame: where the car is
@@ -98,8 +99,8 @@ def _span(weights: np.ndarray) -> tuple[int, int]:
 
 
 # The official path's two area resizes, window to observation to frame, as one matrix an axis
-_TO_ROWS = (_area(84, 64) @ _area(WINDOW_H, STATE_H)[:84])[ROWS]
-_TO_COLUMNS = (_area(STATE_W, 64) @ _area(WINDOW_W, STATE_W))[COLUMNS]
+_TO_ROWS = (_area(VISIBLE_ROWS, FRAME_SIZE) @ _area(WINDOW_H, STATE_H)[:VISIBLE_ROWS])[ROWS]
+_TO_COLUMNS = (_area(STATE_W, FRAME_SIZE) @ _area(WINDOW_W, STATE_W))[COLUMNS]
 _TOP, _BOTTOM = _span(_TO_ROWS)
 _LEFT, _RIGHT = _span(_TO_COLUMNS)
 _KEY = (255, 0, 255)  # no part of the car has this colour

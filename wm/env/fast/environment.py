@@ -25,14 +25,23 @@ from gymnasium.envs.box2d.car_racing import (
 )
 from gymnasium.error import InvalidAction
 
-from wm.core.car_racing import FRAME_SHAPE, FRAME_SIZE, VISIBLE_ROWS
+from wm.core.car_racing import (
+    ACTION_SIZE,
+    FRAME_SHAPE,
+    FRAME_SIZE,
+    LAP_REWARD,
+    OBSERVATION_SIZE,
+    OFF_FIELD_REWARD,
+    STEP_REWARD,
+    VISIBLE_ROWS,
+)
 from wm.env.fast import car_sprite
 from wm.env.fast.car_physics import FastCar, TileListener
 from wm.env.fast.track import Track, generate_track
 from wm.env.fast.track_texture import LEVELS, TEXELS, grass
 
 _PIXEL_W = WINDOW_W / FRAME_SIZE  # of the window, in one pixel of a frame
-_PIXEL_H = WINDOW_H * VISIBLE_ROWS / 96 / FRAME_SIZE
+_PIXEL_H = WINDOW_H * VISIBLE_ROWS / OBSERVATION_SIZE / FRAME_SIZE
 _LEFT = 0.5 * _PIXEL_W - WINDOW_W / 2  # from the hull to the first pixel's centre, in the window
 _UP = WINDOW_H - WINDOW_H / 4 - 0.5 * _PIXEL_H
 _FLAGS = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
@@ -93,12 +102,12 @@ class FastCarRacing(CarRacing):
         the playfield's edge; `truncated` is always False. Raises InvalidAction for what is not
         three finite numbers, which Box2D would take in and never recover from.
         """
-        if action.shape != (3,) or not math.isfinite(sum(action.tolist())):
+        if action.shape != (ACTION_SIZE,) or not math.isfinite(sum(action.tolist())):
             raise InvalidAction(f"an action is 3 finite numbers, not {action}")
         steer, gas, brake = action.tolist()
         self.car.control(-steer, gas, brake)
         self._simulate()
-        self.reward -= 0.1
+        self.reward += STEP_REWARD
         reward = self.reward - self.prev_reward
         self.prev_reward = self.reward
         terminated, info = False, {}
@@ -106,7 +115,7 @@ class FastCarRacing(CarRacing):
             terminated, info = True, {"lap_finished": True}
         x, y = self.car.hull.position
         if abs(x) > PLAYFIELD or abs(y) > PLAYFIELD:
-            terminated, info, reward = True, {"lap_finished": False}, -100.0
+            terminated, info, reward = True, {"lap_finished": False}, OFF_FIELD_REWARD
         return self._draw(), reward, terminated, False, info
 
     def close(self) -> None:
@@ -118,7 +127,7 @@ class FastCarRacing(CarRacing):
         self.t += 1.0 / FPS
 
     def _reached(self, tile: int) -> None:
-        self.reward += 1000.0 / len(self.track)
+        self.reward += LAP_REWARD / len(self.track)
         self.tile_visited_count += 1
         if tile == 0 and self.tile_visited_count / len(self.track) > self.lap_complete_percent:
             self.new_lap = True

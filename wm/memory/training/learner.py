@@ -39,7 +39,7 @@ def losses(
 
 class MdnRnnLearner:
     """Trains an MDN-RNN by Adam on nll + reward + done, gradients clipped by value (the paper's
-    code: at 1); implements training.loop.Learner."""
+    code: at 1); implements wm.training.loop.Learner."""
 
     def __init__(
         self, model: MDNRNN, learning_rate: float, clip: float, autocast: torch.autocast

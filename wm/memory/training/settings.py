@@ -17,7 +17,7 @@ class TrainRnn(MdnRnnConfig):
     sequence_length: int = Field(ge=1)
     """Steps of a window."""
     learning_rate: float = Field(gt=0)
-    """Adam's."""
+    """Adam's learning rate."""
     clip: float = Field(gt=0)
     """The largest absolute value of the gradient's numbers; larger ones are clipped."""
     validate_every: int = Field(ge=1)

@@ -28,14 +28,14 @@ class HeldOutFrames:
         self.frames = everything[chosen.round().astype(np.int64)]
         """The frames, uint8 (N, 64, 64, 3)."""
 
-    def reconstruct(self, vision: Vision) -> np.ndarray:
-        """Returns the frames decoded from their mean latents, uint8 (N, 64, 64, 3)."""
-        parts = shards(self.frames, BATCH)
-        return np.concatenate([vision.decode(vision.encode(part)[0]) for part in parts])
-
-    def measure(self, vision: Vision) -> dict[str, float]:
-        """Returns `reconstruction` of the frames, and `kl`: nats a frame."""
+    def reconstruct(self, vision: Vision) -> tuple[np.ndarray, dict[str, float]]:
+        """Returns the frames decoded from their mean latents, uint8 (N, 64, 64, 3), and how they
+        compare with the frames: `reconstruction`, and `kl` in nats a frame."""
         codes = [vision.encode(part) for part in shards(self.frames, BATCH)]
         kl = torch.cat([kl_divergence(mu, logvar).sum(dim=1) for mu, logvar in codes])
         decoded = np.concatenate([vision.decode(mu) for mu, _ in codes])
-        return reconstruction(self.frames, decoded) | {"kl": float(kl.mean())}
+        return decoded, reconstruction(self.frames, decoded) | {"kl": float(kl.mean())}
+
+    def measure(self, vision: Vision) -> dict[str, float]:
+        """Returns the numbers of `reconstruct` alone."""
+        return self.reconstruct(vision)[1]

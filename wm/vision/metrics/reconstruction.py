@@ -13,8 +13,8 @@ import numpy as np
 import torch
 from torchmetrics.functional.image import structural_similarity_index_measure
 
+from wm.core import frames
 from wm.core.car_racing import road_mask
-from wm.core.frames import WHITE, squared_errors
 from wm.core.shards import shards
 
 BATCH = 64
@@ -35,17 +35,16 @@ def reconstruction(originals: np.ndarray, reconstructions: np.ndarray) -> dict[s
     Raises ValueError if the arrays differ in shape, are not uint8 or are empty.
     """
     _check(originals, reconstructions)
-    error = shared = road = 0
+    shared = road = 0
     energy = np.zeros(2, np.int64)
     ssim = 0.0
     for real, fake in zip(shards(originals, BATCH), shards(reconstructions, BATCH), strict=True):
-        error += int(squared_errors(real, fake).sum())
         real_road, fake_road = road_mask(real), road_mask(fake)
         shared += int((real_road & fake_road).sum())
         road += int((real_road | fake_road).sum())
         energy += _gradient_energy(real), _gradient_energy(fake)
         ssim += _ssim(real, fake)
-    mse = error / (WHITE**2 * originals.size)
+    mse = frames.mse(originals, reconstructions)
     return {
         "mse": mse,
         "psnr": float(min(MAX_PSNR, -10 * np.log10(mse))) if mse else MAX_PSNR,
@@ -70,10 +69,8 @@ def _gradient_energy(frames: np.ndarray) -> int:
 
 
 def _check(originals: np.ndarray, reconstructions: np.ndarray) -> None:
-    for frames in (originals, reconstructions):
-        if frames.dtype != np.uint8 or frames.ndim != 4 or not len(frames):
-            raise ValueError(
-                f"frames must be uint8 (N, H, W, 3), not {frames.dtype} {frames.shape}"
-            )
+    for array in (originals, reconstructions):
+        if array.dtype != np.uint8 or array.ndim != 4 or not len(array):
+            raise ValueError(f"frames must be uint8 (N, H, W, 3), not {array.dtype} {array.shape}")
     if originals.shape != reconstructions.shape:
         raise ValueError(f"{originals.shape} originals but {reconstructions.shape} reconstructions")

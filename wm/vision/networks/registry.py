@@ -7,8 +7,8 @@ A package has two modules. `networks` is imported wherever the trained model run
 
 `learner` is imported where the model is trained:
 
-    Settings                       Config and `training.settings.TrainingSettings` in one
-    create_learner(settings, ...)  a `training.train.VisionLearner`
+    Settings                       Config and `wm.vision.training.settings.TrainingSettings` in one
+    create_learner(settings, ...)  a `wm.vision.training.train.VisionLearner`
 
 Nothing else names a model: a third one is a package, a stage in dvc.yaml and a section in
 params.yaml (docs/extending.md).

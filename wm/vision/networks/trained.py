@@ -10,6 +10,7 @@ block by size), which is why shards are of fixed size.
 from __future__ import annotations
 
 import copy
+import math
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -19,7 +20,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval, fuse_linear_bn_eval
 
+from wm.core.car_racing import FRAME_SHAPE
 from wm.core.errors import UserError
+from wm.core.frames import WHITE
 from wm.core.params import VISION_MODELS, validated
 from wm.nn import weights
 from wm.nn.compute import Compute
@@ -100,19 +103,27 @@ class _FromBytes(nn.Module):
         self.encoder = encoder
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        mu, logvar = self.encoder(x / 255)
+        mu, logvar = self.encoder(x / WHITE)
         return mu, logvar
 
 
 @torch.no_grad()
 def _of_bytes(encoder: nn.Module) -> nn.Module:
-    """Returns a copy that takes [0, 255] for [0, 1]; bfloat16 holds a byte, not its 255th."""
-    encoder = copy.deepcopy(encoder)
-    first = next(module for module in encoder.modules() if not list(module.children()))
-    if not isinstance(first, nn.Conv2d):
-        return _FromBytes(encoder)
-    first.weight /= 255
-    return encoder
+    """Returns a copy that takes [0, 255] for [0, 1]; bfloat16 holds a byte, not its 255th.
+
+    Where the first layer is a convolution its weights take that over, if the outcome is the same.
+    """
+    encoder = copy.deepcopy(encoder).float().eval()
+    folded = copy.deepcopy(encoder)
+    first = next(module for module in folded.modules() if not list(module.children()))
+    if isinstance(first, nn.Conv2d):
+        first.weight /= WHITE
+        ramp = torch.arange(math.prod(FRAME_SHAPE), dtype=torch.float32) % (WHITE + 1)
+        frame = ramp.view(1, *FRAME_SHAPE).permute(0, 3, 1, 2).to(first.weight.device)
+        expected, found = _FromBytes(encoder)(frame), folded(frame)
+        if all(map(torch.allclose, expected, found, (1e-3, 1e-3), (1e-3, 1e-3))):
+            return folded
+    return _FromBytes(encoder)
 
 
 def _prepared(network: nn.Module, compute: Compute) -> nn.Module:

@@ -13,7 +13,7 @@ class TrainingSettings(Params):
     steps: int = Field(ge=1)
     """Optimisation steps."""
     batch_size: int = Field(ge=1)
-    """Frames of a step."""
+    """Frames of an optimisation step."""
     validate_every: int = Field(ge=1)
     """Steps between measurements on the held-out frames."""
     held_out_frames: int = Field(ge=1)

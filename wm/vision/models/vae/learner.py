@@ -8,12 +8,12 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from wm.nn.compute import Compute
+from wm.nn.compute import Compute, seeded
 from wm.vision.models.vae.networks import Config, build
 from wm.vision.networks.convolutions import channels_last
 from wm.vision.networks.trained import Autoencoder
 from wm.vision.training.losses import kl_loss, sample, squared_error
-from wm.vision.training.optimisation import Schedule, seeded
+from wm.vision.training.schedule import Schedule
 from wm.vision.training.settings import TrainingSettings
 
 
@@ -21,7 +21,7 @@ class Settings(Config, TrainingSettings):
     """The parameters of the stage train_vae."""
 
     learning_rate: float = Field(gt=0)
-    """Adam's, at the first step."""
+    """Adam's learning rate at the first step."""
     decay: bool
     """Whether the learning rate falls to 0 by half a cosine; the paper's is constant."""
 
@@ -34,7 +34,7 @@ def create_learner(settings: Settings, compute: Compute, seed: int) -> VaeLearne
 
 
 class VaeLearner:
-    """Trains a VAE by Adam; implements training.train.VisionLearner."""
+    """Trains a VAE by Adam; implements wm.vision.training.train.VisionLearner."""
 
     def __init__(self, config: Config, compute: Compute, schedule: Schedule, seed: int) -> None:
         """The first weights are drawn from `seed`."""

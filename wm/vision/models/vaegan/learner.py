@@ -16,7 +16,7 @@ from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from wm.nn.compute import Compute
+from wm.nn.compute import Compute, seeded
 from wm.vision.models.vaegan.discriminator import VAEGAN
 from wm.vision.models.vaegan.losses import (
     adversarial_loss,
@@ -28,7 +28,7 @@ from wm.vision.models.vaegan.networks import Config
 from wm.vision.models.vaegan.recipes import RECIPES, Recipe
 from wm.vision.networks.convolutions import channels_last
 from wm.vision.training.losses import kl_loss, sample, squared_error
-from wm.vision.training.optimisation import Schedule, seeded
+from wm.vision.training.schedule import Schedule
 from wm.vision.training.settings import TrainingSettings
 
 TINY = 1e-12
@@ -52,7 +52,7 @@ def create_learner(settings: Settings, compute: Compute, seed: int) -> VaeganLea
 
 
 class VaeganLearner:
-    """Trains a VAE-GAN; implements training.train.VisionLearner.
+    """Trains a VAE-GAN; implements wm.vision.training.train.VisionLearner.
 
     For the first `warmup` steps only the squared error and the KL act, as in a VAE, and the
     discriminator rests; recipes without a pixel term have no warm-up.

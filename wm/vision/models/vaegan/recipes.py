@@ -51,9 +51,10 @@ class Recipe:
     optimizer: Literal["adam", "rmsprop"] = "adam"
     """The optimiser of all three networks."""
     beta1: float = 0.9
-    """Adam's."""
+    """Adam's first decay rate."""
     balance: float | None = None
-    """Scales the discriminator's rate by sigmoid(balance * (fake - gen))."""
+    """Scales the discriminator's rate by sigmoid(balance * (a - b)), where of the first kind of
+    fakes a is its loss for calling them fake and b its loss for calling them real."""
 
 
 RECIPES = {

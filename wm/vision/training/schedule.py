@@ -1,21 +1,9 @@
-"""First weights and learning rates."""
+"""The learning rate over a training."""
 
 from __future__ import annotations
 
-import contextlib
 import math
-from collections.abc import Iterator
 from dataclasses import dataclass
-
-import torch
-
-
-@contextlib.contextmanager
-def seeded(seed: int) -> Iterator[None]:
-    """Seeds torch's global generator, from which layers draw their first weights, for the block."""
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        yield
 
 
 @dataclass(frozen=True)
@@ -27,7 +15,7 @@ class Schedule:
     steps: int
     """The number of steps of the training."""
     decay: bool
-    """Whether the rate falls."""
+    """Whether the rate falls to nearly 0 over the training."""
 
     def at(self, step: int) -> float:
         """Returns the learning rate at `step`, 0 <= step < steps."""

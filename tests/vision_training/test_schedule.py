@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 import torch
 
-from wm.vision.training.optimisation import Schedule, seeded
+from wm.nn.compute import seeded
+from wm.vision.training.schedule import Schedule
 
 
 def test_schedule() -> None:
