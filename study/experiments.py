@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
-import os
 import re
 import shutil
 import subprocess
@@ -33,6 +32,7 @@ from bench.side_by_side import machine
 from study import runs
 from study.grid import Cell
 from study.runs import RunRecord
+from verify.workspace import environment
 from wm.core.errors import UserError
 
 TARGETS = ("evaluate", "measure_rnn")
@@ -96,7 +96,7 @@ def run(cell: Cell) -> str | None:
         # dvc holds the lock too: if it outlives this process, its clone stays
         with subprocess.Popen(
             command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, cwd=CLONE,
-            env=_environment(), pass_fds=[lock.fileno()],
+            env=environment(), pass_fds=[lock.fileno()],
         ) as process:  # fmt: skip
             assert process.stdout is not None
             try:
@@ -249,12 +249,6 @@ def _reason(output: str) -> str:
     lines = [line.strip() for line in output.splitlines() if line.strip()]
     stage = [line for line in lines if line.startswith("error: ")]
     return (stage or lines or ["it said nothing"])[-1]
-
-
-def _environment() -> dict[str, str]:
-    """Returns the environment with this Python first on PATH: dvc starts `python`, whichever that
-    has."""
-    return {**os.environ, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
 
 
 def _git(*arguments: str) -> str:

@@ -20,18 +20,15 @@ def run_of(stage: str) -> Callable[[], None]:
 
 
 def schema_of(stage: str) -> type[Params]:
-    """Returns the schema of a stage's parameters: the vision model's, or what the stage's module
-    defines, or, where that is nothing, Params itself, which has none."""
+    """Returns the schema of a stage's parameters: the vision model's Settings, or what the stage's
+    module has under the stage's name (TrainRnn of train_rnn); Params itself, which has no field,
+    for a stage without parameters."""
     if name := _vision_model(stage):
         settings: type[Params] = _learner(name).Settings
         return settings
     module = importlib.import_module(f"stages.{stage}")
-    schemas = [
-        one for one in vars(module).values()
-        if isinstance(one, type) and issubclass(one, Params) and one.__module__ == module.__name__
-    ]  # fmt: skip
-    assert len(schemas) <= 1, f"{module.__name__} defines {len(schemas)} schemas"
-    return schemas[0] if schemas else Params
+    schema: type[Params] = getattr(module, stage.title().replace("_", ""), Params)
+    return schema
 
 
 def _vision_model(stage: str) -> str | None:

@@ -172,3 +172,9 @@ def test_both_vision_models_are_trained_alike_at_the_laptop_scale() -> None:
     assert (plain["learning_rate"], plain["decay"]) == (recipe.rate, recipe.decay)
     assert (plain["kl_weight"], plain["kerb_weight"]) == (recipe.kl, recipe.kerb)
     assert everything["train_vae"]["free_bits"] == recipe.free_bits
+
+
+def test_every_stage_with_parameters_has_a_schema_to_try() -> None:
+    """Or the properties above would try nothing of it."""
+    for stage in STAGES:
+        assert (schema_of(stage) is Params) == (stage == "measure_rnn"), stage

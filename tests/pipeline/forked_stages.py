@@ -7,13 +7,11 @@ line of JSON each time, and answers with the exit status.
 
 from __future__ import annotations
 
-import importlib
 import json
 import os
 import subprocess
 import sys
 from pathlib import Path
-from types import TracebackType
 
 from verify.workspace import ROOT, environment
 
@@ -33,12 +31,7 @@ class ForkedStages:
     def __enter__(self) -> ForkedStages:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        value: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._server.communicate()
 
     def run(self, folder: Path, stage: str, check: bool = True) -> tuple[int, str]:
@@ -58,8 +51,6 @@ def serve() -> None:
     from wm.runtime.entry import main
 
     runs = {stage: run_of(stage) for stage in STAGES}
-    # torch imports it, which takes seconds, when it is first used
-    importlib.import_module("torch._inductor.config")
     for line in sys.stdin:
         stage, folder, errors = json.loads(line)
         if (child := os.fork()) == 0:
