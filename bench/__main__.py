@@ -18,7 +18,7 @@ import torch
 from bench import agent, environment, loss, memory, pipeline, scaling, side_by_side, store, training
 from bench.side_by_side import Contest
 from wm.core import artifacts
-from wm.core.params import SharedParams
+from wm.core.params import load_shared
 from wm.drive.workers import WorkerEnvs
 from wm.env.fast.environment import make
 from wm.exploration.recording import RecordingTask, record
@@ -58,7 +58,7 @@ def main() -> None:
             with ExitStack() as stack:
                 compare(scaling.contests(Path(folder), stack))
         side_by_side.one_core()
-        shared = SharedParams(vision="vae", scale="laptop", seed=0, precision="auto", threads=1)
+        shared = load_shared()
         device = replace(compute.prepare(shared, threads=1), device=torch.device("cpu"))
         directory, scratch = Path(folder) / "episodes", Path(folder) / "scratch"
         directory.mkdir()

@@ -51,7 +51,10 @@ def table(rows: list[dict[str, Any]]) -> str:
 
 
 def _losses(compute: Compute, directory: Path, channels: int, seed: int) -> dict[str, float]:
-    data, held_out = TrainingFrames(directory, seed, compute), HeldOutFrames(directory, 500)
+    data, held_out = (
+        TrainingFrames(directory, seed, "bench", compute),
+        HeldOutFrames(directory, 500),
+    )
     fast, usual = ours(compute, channels, RATE), Usual(channels, RATE)
     for step in range(STEPS):
         batch = data.batch(step, BATCH)

@@ -15,7 +15,7 @@ from typing import Any
 import torch
 
 from wm.core import episodes
-from wm.core.params import SharedParams
+from wm.core.params import load_shared
 from wm.nn import compute
 from wm.vision.metrics.held_out import HeldOutFrames
 from wm.vision.models.vae.learner import VaeLearner
@@ -64,9 +64,9 @@ def table(rows: list[dict[str, Any]]) -> str:
 
 def _train(folder: Path) -> None:
     resource.setrlimit(resource.RLIMIT_DATA, (LIMIT, LIMIT))
-    shared = SharedParams(vision="vae", scale="laptop", seed=0, precision="auto", threads=1)
+    shared = load_shared()
     device = replace(compute.prepare(shared, threads=1), device=torch.device("cpu"))
-    data, held_out = TrainingFrames(folder, 0, device), HeldOutFrames(folder, HELD_OUT)
+    data, held_out = TrainingFrames(folder, 0, "bench", device), HeldOutFrames(folder, HELD_OUT)
     learner = VaeLearner(Config(), device, Schedule(1e-3, STEPS, False), seed=0)
     for step in range(STEPS):
         learner.step(data.batch(step, BATCH), torch.Generator().manual_seed(step))

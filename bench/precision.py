@@ -40,7 +40,7 @@ def main() -> None:
     latent_size = vision.read_config(Path("models") / shared.vision).latent_size
     hidden_size = memory.read_config(Path("models/rnn"), latent_size).hidden_size
     config, vector = controller.load(Path("models/controller"), latent_size, hidden_size)
-    seeds = [seeding.integer(shared.seed, "precision", i) for i in range(count)]
+    seeds = [seeding.integer(shared.seed, "precision", "track", i) for i in range(count)]
     rows: list[dict[str, Any]] = []
     for renderer, arithmetic in itertools.product(RENDERERS, ARITHMETIC):
         changed = shared.model_copy(update={"precision": arithmetic})

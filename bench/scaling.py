@@ -19,7 +19,7 @@ from wm.control.policy import controller
 from wm.control.policy.controller import ControllerConfig
 from wm.control.policy.driving import AgentSpec
 from wm.control.training.fitness import ReturnFitness
-from wm.core.params import SharedParams
+from wm.core.params import load_shared
 from wm.drive.workers import WorkerEnvs
 from wm.env.fast import environment
 from wm.exploration.recording import RecordingTask, record
@@ -105,5 +105,5 @@ def untrained_agent(folder: Path) -> AgentSpec:
     with seeded(0):
         vision.save(folder / "vae", "vae", Autoencoder(*build(config)), config.model_dump())
         memory.save(folder / "rnn", MDNRNN(config.latent_size, shape), shape)
-    shared = SharedParams(vision="vae", scale="laptop", seed=0, precision="auto", threads=1)
+    shared = load_shared()
     return AgentSpec(shared, environment.make, folder / "vae", folder / "rnn")

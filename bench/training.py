@@ -79,7 +79,7 @@ def contests(compute: Compute, directory: Path) -> list[Contest]:
     """Returns the contests on the recorded episodes in `directory`."""
     everything = episodes.FrameSet(directory, episodes.split(episodes.ids_in(directory))[0])
     frames = everything[np.arange(min(len(everything), 4000))]
-    data = TrainingFrames(directory, 0, compute)
+    data = TrainingFrames(directory, 0, "bench", compute)
     both = [vision(compute, data, frames, scale, CHANNELS[scale]) for scale in CHANNELS]
     return [contest for pair in both for contest in pair] + [memory(compute, directory)]
 

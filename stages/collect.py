@@ -7,7 +7,7 @@ from pathlib import Path
 
 from pydantic import Field
 
-from wm.core import artifacts, episodes, params
+from wm.core import artifacts, episodes, params, processor
 from wm.core.shards import shards
 from wm.drive.workers import WorkerEnvs
 from wm.env.fast import environment
@@ -36,6 +36,7 @@ class Collect(params.Params):
 
 def run() -> None:
     shared, collect = params.load("collect", Collect)
+    processor.demand(shared)  # what later stages need, before this one is paid for
     key = {"seed": shared.seed, **collect.model_dump()}
     with (
         Checkpoint("collect", key, []) as checkpoint,

@@ -11,7 +11,7 @@ from wm.core import artifacts, episodes, params
 from wm.core.shards import shards
 from wm.memory import latents
 from wm.memory.latents import LatentEpisode
-from wm.nn import compute
+from wm.nn import arithmetic, compute
 from wm.report import figures
 from wm.report.probe import probe_latents
 from wm.runtime.entry import main
@@ -35,12 +35,17 @@ class Encode(params.Params):
 def run() -> None:
     shared, encode = params.load("encode", Encode)
     prepared = compute.prepare(shared, shared.threads)
-    vision = trained.load(Path("models") / shared.vision, prepared)
+    folder = Path("models") / shared.vision
+    vision = trained.load(folder, prepared)
+    arithmetic.compare([folder], shared)
     ids = episodes.ids_in(EPISODES)
     means, telemetry = {}, {}
-    with measure("encode") as meter, artifacts.publish(LATENTS) as directory:
+    with measure("encode") as meter:
         held_out = HeldOutFrames(EPISODES, encode.held_out_frames)
-        with Progress("encode", len(ids), "episodes") as progress:
+        with (
+            artifacts.publish(LATENTS) as directory,
+            Progress("encode", len(ids), "episodes") as progress,
+        ):
             for id_ in ids:
                 file = episodes.EpisodeFile(EPISODES / episodes.file_name(id_))
                 batches = shards(range(len(file)), encode.batch_size)
@@ -54,10 +59,10 @@ def run() -> None:
                 means[id_], telemetry[id_] = mu, file.telemetry
                 meter.count("frames", len(file))
                 progress.advance()
+            arithmetic.record(directory, shared)
         reconstructed, metrics = held_out.reconstruct(vision)
-        metrics |= probe_latents(means, telemetry)
-    artifacts.write_json("metrics/encode.json", metrics)
-    figures.reconstructions("plots/encode_reconstructions.png", held_out.frames, reconstructed)
+        artifacts.write_json("metrics/encode.json", metrics | probe_latents(means, telemetry))
+        figures.reconstructions("plots/encode_reconstructions.png", held_out.frames, reconstructed)
 
 
 if __name__ == "__main__":

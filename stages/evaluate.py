@@ -13,7 +13,7 @@ from wm.core import artifacts, episodes, params, seeding
 from wm.core.car_racing import MAX_EPISODE_STEPS
 from wm.core.shards import shards
 from wm.env import official
-from wm.nn import compute
+from wm.nn import arithmetic, compute
 from wm.report.statistics import summary
 from wm.runtime.checkpoint import Checkpoint
 from wm.runtime.entry import main
@@ -39,8 +39,9 @@ def run() -> None:
     shared, evaluate = params.load("evaluate", Evaluate)
     spec = agent_spec(shared, controller.read_config(CONTROLLER), official.make)
     config, vector = controller.load(CONTROLLER, *spec.sizes())
-    device = compute.prepare(shared, threads=1).names()
-    key = shared.model_dump(include={"seed"}) | device | evaluate.model_dump()
+    compute.prepare(shared, threads=1)
+    arithmetic.compare([*spec.directories, CONTROLLER], shared)
+    key = shared.model_dump(include={"seed", *params.ARITHMETIC}) | evaluate.model_dump()
     size = evaluate.shard_episodes
     with (
         Checkpoint("evaluate", key, [*spec.directories, CONTROLLER]) as checkpoint,
@@ -50,7 +51,7 @@ def run() -> None:
         tasks = [
             RolloutTask(
                 config, vector[None], [seeding.evaluation_seed(i) for i in shard],
-                seeding.integer(shared.seed, "evaluate noise", number), evaluate.max_steps,
+                seeding.integer(shared.seed, "evaluate", "noise", number), evaluate.max_steps,
                 record_to=checkpoint.directory, first_id=shard[0],
             )
             for number, shard in enumerate(shards(range(evaluate.episodes), size))

@@ -14,7 +14,7 @@ from wm.core import episodes, params
 from wm.core.errors import UserError
 from wm.dream.imagination import episode_and_dream
 from wm.memory.networks import trained as memory
-from wm.nn import compute
+from wm.nn import arithmetic, compute
 from wm.report import figures
 from wm.runtime.entry import main
 from wm.runtime.perf import measure
@@ -37,8 +37,10 @@ class Film(params.Params):
 def run() -> None:
     shared, film = params.load("film", Film)
     prepared = compute.prepare(shared, threads=1)
+    vision_folder = Path("models") / shared.vision
+    arithmetic.compare([vision_folder, MEMORY, CONTROLLER], shared)
     with measure("film"):
-        vision_model = vision.load(Path("models") / shared.vision, prepared)
+        vision_model = vision.load(vision_folder, prepared)
         model = memory.load(MEMORY, vision_model.latent_size, prepared.device)
         config, vector = controller.load(CONTROLLER, vision_model.latent_size, model.hidden_size)
         if not (ids := episodes.ids_in(EVALUATION)):

@@ -13,7 +13,7 @@ import numpy as np
 from wm.core import artifacts, episodes, params
 from wm.memory import latents
 from wm.memory.networks import trained as memory
-from wm.nn import compute
+from wm.nn import arithmetic, compute
 from wm.report import figures
 from wm.report.memory import likelihood, open_loop
 from wm.runtime.entry import main
@@ -28,6 +28,7 @@ STRIP = 6
 def run() -> None:
     shared, _ = params.load("measure_rnn", params.Params)
     prepared = compute.prepare(shared, shared.threads)
+    arithmetic.compare([LATENTS, MODEL], shared)
     with measure("measure_rnn"):
         ids = latents.ids_in(LATENTS, EPISODES)
         vision_model = vision.load(Path("models") / shared.vision, prepared)

@@ -13,7 +13,7 @@ from wm.control.training.fitness import ReturnFitness
 from wm.control.training.settings import TrainController
 from wm.core import artifacts, params
 from wm.env.fast import environment
-from wm.nn import compute
+from wm.nn import arithmetic, compute
 from wm.runtime.checkpoint import Checkpoint
 from wm.runtime.entry import main
 from wm.runtime.executor import create_executor
@@ -31,8 +31,9 @@ def run() -> None:
         phases = [Phase(train.z_generations + train.generations, train.z_sigma, on_z)]
     start = controller.biased(train.start_bias, len(on_z))
     optimizer = PhasedCmaEs(start, phases, train.population, shared.seed)
-    device = compute.prepare(shared, threads=1).names()
-    key = shared.model_dump(include={"seed"}) | device | train.model_dump()
+    compute.prepare(shared, threads=1)
+    arithmetic.compare(spec.directories, shared)
+    key = shared.model_dump(include={"seed", *params.ARITHMETIC}) | train.model_dump()
     with (
         Checkpoint("train_controller", key, spec.directories) as checkpoint,
         measure("train_controller", checkpoint.elapsed) as meter,
@@ -51,6 +52,7 @@ def run() -> None:
         meter.count("episodes", len(rows) * train.population * train.episodes)
         with artifacts.publish("models/controller") as directory:
             controller.save(directory, config, vector)
+            arithmetic.record(directory, shared)
         artifacts.write_csv("plots/train_controller.csv", rows)
         artifacts.write_json("metrics/train_controller.json", evolution.summary(rows))
 

@@ -16,7 +16,7 @@ from wm.memory.training.windows import (
     training_batch,
     validation_batches,
 )
-from wm.nn import compute
+from wm.nn import arithmetic, compute
 from wm.runtime.checkpoint import Checkpoint
 from wm.runtime.entry import main
 from wm.runtime.perf import measure
@@ -31,8 +31,9 @@ def run() -> None:
     shared, train = params.load("train_rnn", TrainRnn)
     prepared = compute.prepare(shared, shared.threads)
     device, vision_folder = prepared.device, Path("models") / shared.vision
-    key = shared.model_dump(include={"seed", "threads"}) | prepared.names() | train.model_dump()
+    key = shared.model_dump(include={"seed", "threads", *params.ARITHMETIC}) | train.model_dump()
     inputs = [EPISODES, LATENTS, vision_folder]
+    arithmetic.compare([LATENTS], shared)
     with (
         Checkpoint("train_rnn", key, inputs, TorchSerializer()) as checkpoint,
         measure("train_rnn", checkpoint.elapsed) as meter,
@@ -41,7 +42,7 @@ def run() -> None:
         vision_model = vision.load(vision_folder, prepared)
         training, held_out = latents.read_split(LATENTS, EPISODES, ids, vision_model)
         config = MdnRnnConfig(hidden_size=train.hidden_size, mixtures=train.mixtures)
-        with compute.seeded(seeding.integer(shared.seed, "train_rnn weights")):
+        with compute.seeded(seeding.integer(shared.seed, "train_rnn", "weights")):
             model = MDNRNN(vision_model.latent_size, config).to(device)
         learner = MdnRnnLearner(model, train.learning_rate, train.clip, prepared.autocast())
         windows = LatentDataset(training, train.sequence_length)
@@ -56,11 +57,12 @@ def run() -> None:
 
         rows = loop.train(
             learner, batch, validate, steps=train.steps, validate_every=train.validate_every,
-            seed=shared.seed, checkpoint=checkpoint, title="train_rnn",
+            seed=shared.seed, checkpoint=checkpoint, stage="train_rnn",
         )  # fmt: skip
         meter.count("frames", train.steps * train.batch_size * train.sequence_length)
         with artifacts.publish(MODEL) as directory:
             memory.save(directory, model, config)
+            arithmetic.record(directory, shared)
         artifacts.write_csv("plots/train_rnn.csv", rows)
 
 

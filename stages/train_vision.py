@@ -8,7 +8,7 @@ from __future__ import annotations
 import sys
 from functools import partial
 
-from wm.core import params
+from wm.core import params, seeding
 from wm.nn import compute
 from wm.runtime.entry import main
 from wm.vision.networks import registry
@@ -21,7 +21,8 @@ def run(name: str | None = None) -> None:
     model = registry.find(name, "learner")
     shared, settings = params.load(f"train_{name}", model.Settings)
     prepared = compute.prepare(shared, shared.threads)
-    learner = model.create_learner(settings, prepared, shared.seed)
+    seed = seeding.integer(shared.seed, f"train_{name}", "weights")
+    learner = model.create_learner(settings, prepared, seed)
     train(name, learner, settings, shared, prepared)
 
 

@@ -215,7 +215,7 @@ def _drive(
     compute.prepare(run.shared, threads=1)
     agent = Agent(
         run.vision, run.memory, run.config, run.vector[None], np.zeros(len(members), int),
-        torch.Generator().manual_seed(seeding.integer(run.shared.seed, "evaluate noise", shard)),
+        torch.Generator().manual_seed(seeding.integer(run.shared.seed, "evaluate", "noise", shard)),
     )  # fmt: skip
     outcomes = rollout(
         envs, [seeding.evaluation_seed(i) for i in members], agent,

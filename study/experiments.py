@@ -34,6 +34,7 @@ from study.grid import Cell
 from study.runs import RunRecord
 from verify.workspace import environment
 from wm.core.errors import UserError
+from wm.runtime import perf
 
 TARGETS = ("evaluate", "measure_rnn")
 """The stages at the ends of what a run needs."""
@@ -155,21 +156,20 @@ def keep(cell: Cell, revision: str) -> RunRecord:
     commit = _git("rev-parse", f"{revision}^")
     parameters = _params(revision)
     names = _names(parameters["vision"])
-    hashes, before = output_hashes(revision), output_hashes(commit)
-    costs, known = _metrics(revision, "perf"), _metrics(commit, "perf")
+    hashes, costs = output_hashes(revision), _metrics(revision, "perf")
 
-    def paid(name: str) -> bool:
-        """Whether the stage ran here, and not in a run (another, or this one before it was killed)
-        whose outputs DVC took from its cache: such a stage left the commit's record as it was,
-        which is its own only if the commit's outputs are the same."""
-        outputs = hashes.get(name)
-        return name in costs and (costs[name] != known.get(name) or outputs == before.get(name))
+    def paid(name: str) -> dict[str, float]:
+        """Returns what the stage cost, if it is known: DVC may have taken its outputs from its
+        cache, which leaves the cost of another result in place."""
+        cost = dict(costs.get(name, {}))
+        result = dvc.api.read(perf.RESULTS[name], rev=revision, mode="rb")
+        return cost if cost.pop("result", None) == perf.digest(result) else {}
 
     record = RunRecord(
         cell=cell.name, variant=cell.variant.name, seed=cell.seed, scale=parameters["scale"],
         changes=cell.changes(parameters["scale"]), commit=commit, machine=_machine(),
         metrics={stage: _metrics(revision, names[stage]) for stage in runs.CHAIN},
-        costs={stage: costs[name] for stage, name in names.items() if paid(name)},
+        costs={stage: cost for stage, name in names.items() if (cost := paid(name))},
         hashes={path: md5 for name in names.values() for path, md5 in hashes[name].items()},
     )  # fmt: skip
     curves = {stage: dvc.api.read(f"plots/{names[stage]}.csv", rev=revision)

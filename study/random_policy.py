@@ -23,7 +23,7 @@ class UniformPolicy:
     """Draws steering, gas and brake uniformly, anew every step; implements rollout.Policy."""
 
     def __init__(self, ids: list[int]) -> None:
-        self._streams = [seeding.generator(0, "random policy", id_) for id_ in ids]
+        self._streams = [seeding.generator(0, "random_policy", "actions", id_) for id_ in ids]
 
     def begin(self, count: int) -> None:
         """Starts `count` episodes; each has a stream of its own."""

@@ -53,8 +53,8 @@ class RunRecord(Params):
     metrics: dict[str, dict[str, float]] = Field(default_factory=dict)
     """The content of metrics/<stage>.json, for each stage of CHAIN."""
     costs: dict[str, dict[str, float]] = Field(default_factory=dict)
-    """Seconds, rates and memory from metrics/perf.json, for each stage of STAGES that ran here, or
-    whose outputs are those of the commit that it started from, on whose machine they were paid."""
+    """Seconds, rates and memory from metrics/perf.json, for each stage of STAGES whose cost is
+    known."""
     hashes: dict[str, str] = Field(default_factory=dict)
     """The hashes of the outputs, by path, from dvc.lock."""
 

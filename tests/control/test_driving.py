@@ -21,7 +21,7 @@ from wm.vision.models.vae import networks as vae
 from wm.vision.networks import trained as vision
 from wm.vision.networks.trained import Autoencoder
 
-SHARED = SharedParams(vision="vae", scale="smoke", seed=0, precision="auto", threads=1)
+SHARED = SharedParams(vision="vae", scale="smoke", seed=0, precision="fp32", threads=1)
 
 
 def saved_spec(directory: Path) -> AgentSpec:

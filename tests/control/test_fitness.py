@@ -40,7 +40,7 @@ def test_fitness_does_not_depend_on_the_workers(spec: AgentSpec) -> None:
     assert np.array_equal(results[0], results[1])
     assert validations[0] == validations[1]
     assert (results[0][0] != results[0][1]).any()  # other tracks
-    seeds = [seeding.integer(0, "train", 0, i) for i in range(2)]
+    seeds = [seeding.integer(0, "train_controller", "track", 0, i) for i in range(2)]
     worker = spec.create_worker()
     for vector, value in zip(vectors, results[0][0], strict=True):
         alone = drive_task(worker, RolloutTask(config(), vector[None], seeds, 0, 60))

@@ -31,7 +31,7 @@ def move(action: np.ndarray) -> str:
 
 
 def test_the_random_policy_starts_with_full_gas_then_holds_a_random_action_for_five_steps() -> None:
-    drawn = actions(RandomPolicy(seeding.generator(0, "test")), 5020)
+    drawn = actions(RandomPolicy(seeding.generator(0, "test", "policy")), 5020)
     assert (drawn[:20] == [0, 1, 0]).all()
     assert not (drawn[20] == [0, 1, 0]).all()
     held = drawn[20:].reshape(-1, 5, 3)
@@ -45,7 +45,7 @@ def test_the_random_policy_starts_with_full_gas_then_holds_a_random_action_for_f
 def test_actions_stay_in_their_ranges_and_the_road_followers_are_smooth_and_forward() -> None:
     means = []
     for index in range(20):
-        drawn = actions(RoadFollower(seeding.generator(0, "test", index)), 500)
+        drawn = actions(RoadFollower(seeding.generator(0, "test", "policy", index)), 500)
         assert drawn.dtype == np.float32
         assert (drawn >= [-1, 0, 0]).all()
         assert (drawn <= 1).all()
@@ -63,7 +63,9 @@ def test_the_road_follower_is_drawn_to_the_road() -> None:
     assert road_ahead(GRASS) == 0
     for frame, sign in ((left, -1), (right, 1)):
         steers = [
-            actions(RoadFollower(seeding.generator(1, "test", i)), 300, frame)[:, 0].mean()
+            actions(RoadFollower(seeding.generator(1, "test", "policy", i)), 300, frame)[
+                :, 0
+            ].mean()
             for i in range(20)
         ]
         assert sign * np.mean(steers) > 0.2
@@ -71,7 +73,7 @@ def test_the_road_follower_is_drawn_to_the_road() -> None:
 
 def test_an_episodes_actions_do_not_depend_on_the_batch() -> None:
     def explore(ids: list[int]) -> np.ndarray:
-        streams = [seeding.generator(3, "collect", id_) for id_ in ids]
+        streams = [seeding.generator(3, "collect", "policy", id_) for id_ in ids]
         policy = Exploration([draw_policy(stream, 0.5) for stream in streams])
         policy.begin(len(ids))
         frames = np.stack([GRASS] * len(ids))
@@ -83,5 +85,5 @@ def test_an_episodes_actions_do_not_depend_on_the_batch() -> None:
 
 
 def test_the_mix_is_a_share() -> None:
-    kinds = [type(draw_policy(seeding.generator(0, "mix", i), 0.3)) for i in range(1000)]
+    kinds = [type(draw_policy(seeding.generator(0, "test", "mix", i), 0.3)) for i in range(1000)]
     assert 0.25 < kinds.count(RandomPolicy) / 1000 < 0.35

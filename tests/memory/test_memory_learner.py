@@ -28,7 +28,7 @@ def world(episodes: int = 12, steps: int = 30) -> list[LatentEpisode]:
     """z' = z + action; the reward is the first latent after the step; half of them terminate."""
     result = []
     for index in range(episodes):
-        generator = seeding.generator(0, "world", index)
+        generator = seeding.generator(0, "test", "world", index)
         actions = generator.uniform(-1, 1, (steps + index, 3)).astype(np.float32)
         mu = np.concatenate([np.zeros((1, 3)), actions.cumsum(0)]).astype(np.float32)
         logvar = np.full_like(mu, -12.0)
@@ -37,7 +37,7 @@ def world(episodes: int = 12, steps: int = 30) -> list[LatentEpisode]:
 
 
 def learner(hidden_size: int = 24) -> MdnRnnLearner:
-    torch.manual_seed(seeding.integer(0, "weights"))
+    torch.manual_seed(seeding.integer(0, "test", "weights"))
     return MdnRnnLearner(
         MDNRNN(3, MdnRnnConfig(hidden_size=hidden_size, mixtures=2)), 1e-2, 1.0, no_autocast()
     )
@@ -47,7 +47,7 @@ def test_the_heads_learn_the_step_that_they_are_asked_about() -> None:
     """Reward and done of step t must be predictable from (z[t], a[t]) and nothing later."""
     ends = []
     for index in range(40):  # half of them terminate, by an action that nothing announces
-        generator = seeding.generator(1, "world", index)
+        generator = seeding.generator(1, "test", "world", index)
         actions = generator.uniform(-1, 1, (4 + index % 7, 3)).astype(np.float32)
         actions[:, 1] = -0.5
         actions[-1, 1] = 0.9 if index % 2 == 0 else -0.5
@@ -138,7 +138,7 @@ def train(folder: Path, steps: int, stop_at: int | None = None) -> dict[str, tor
                 validate_every=5,
                 seed=0,
                 checkpoint=checkpoint,
-                title="test",
+                stage="test",
             )
         except DiedError:
             assert stop_at is not None

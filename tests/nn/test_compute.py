@@ -1,6 +1,9 @@
+from pathlib import Path
+
 import pytest
 import torch
 
+from wm.core import processor
 from wm.core.errors import UserError
 from wm.core.params import SharedParams
 from wm.nn import compute
@@ -18,7 +21,10 @@ def shared(precision: str) -> SharedParams:
 
 
 @pytest.mark.parametrize(("precision", "dtype"), [("fp32", "float32"), ("bf16", "bfloat16")])
-def test_precision_is_what_autocast_computes_in(precision: str, dtype: str) -> None:
+def test_precision_is_what_autocast_computes_in(
+    precision: str, dtype: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(processor, "demand", lambda shared: None)  # the product below runs anywhere
     prepared = compute.prepare(shared(precision), threads=1)
     assert prepared.dtype == getattr(torch, dtype)
     x = torch.ones(2, 2, device=prepared.device)
@@ -28,9 +34,19 @@ def test_precision_is_what_autocast_computes_in(precision: str, dtype: str) -> N
 
 
 def test_threads_are_those_asked_for_and_operations_deterministic() -> None:
-    compute.prepare(shared("auto"), threads=2)
+    compute.prepare(shared("fp32"), threads=2)
     assert torch.get_num_threads() == 2
     assert torch.are_deterministic_algorithms_enabled()
+
+
+def test_arithmetic_that_the_processor_has_not_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(processor, "INFO", tmp_path / "cpuinfo")
+    processor.INFO.write_text("vendor_id\t: AuthenticAMD\nflags\t\t: fma avx avx2\n")
+    compute.prepare(shared("fp32"), threads=1)
+    with pytest.raises(UserError, match="precision: bf16, which this processor"):
+        compute.prepare(shared("bf16"), threads=1)
 
 
 def test_a_gpu_that_is_not_there_is_a_user_error(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -43,8 +59,8 @@ def test_a_gpu_that_is_not_there_is_a_user_error(monkeypatch: pytest.MonkeyPatch
 def test_the_cpu_is_taken_where_it_is_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     wanted = shared("fp32").model_copy(update={"device": "cpu"})
-    names = compute.prepare(wanted, threads=1).names()
-    assert names == {"device": "cpu", "dtype": "torch.float32"}
+    prepared = compute.prepare(wanted, threads=1)
+    assert (prepared.device.type, prepared.dtype) == ("cpu", torch.float32)
 
 
 def test_fp32_allows_no_tf32() -> None:

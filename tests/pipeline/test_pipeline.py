@@ -33,7 +33,8 @@ def test_every_promised_file_is_there(repository: Path) -> None:
         for plot in DVC[stage].get("plots", []):
             for path in plot:
                 assert (repository / path).stat().st_size, path
-    assert set(json.loads((repository / "metrics/perf.json").read_text())) == set(STAGES)
+    costs = json.loads((repository / "metrics/perf.json").read_text())
+    assert set(costs) == set(STAGES) - {"costs"}
     assert not list((repository / "checkpoints").glob("*-*"))
 
 
@@ -76,7 +77,7 @@ def test_forced_under_other_circumstances_gives_the_same_bytes(
 
 def test_vaegan_runs_from_encode_on_and_the_diffs_line_up(repository: Path, shell: Command) -> None:
     run = shell(repository, "dvc", "exp", "run", "-n", "vaegan", "-S", "vision=vaegan")
-    after = ["encode", "train_rnn", "measure_rnn", "train_controller", "evaluate", "film"]
+    after = ["encode", "train_rnn", "measure_rnn", "train_controller", "evaluate", "film", "costs"]
     assert sorted(executed(run.stdout)) == sorted(after)
     rows = json.loads(shell(repository, "dvc", "metrics", "diff", "--json").stdout)
     changed = {file: set(values) for file, values in rows.items() if file != "metrics/perf.json"}
@@ -90,10 +91,15 @@ def test_vaegan_runs_from_encode_on_and_the_diffs_line_up(repository: Path, shel
     assert re.search(r"vision +\| vae +\| vaegan", params)
     plots = shell(repository, "dvc", "plots", "diff", "--json", "HEAD").stdout
     assert "encode_reconstructions.png" in plots
-    # either way again costs nothing: the run cache has both
+    # either way again costs nothing: the run cache has both; and each has its own costs beside it
+    costs = repository / "metrics/perf.json"
+    of = {"vaegan": costs.read_text()}
+    of["vae"] = shell(repository, "git", "show", "HEAD:metrics/perf.json").stdout
+    assert of["vae"] != of["vaegan"]
     for vision in ("vae", "vaegan"):
         again = shell(repository, "dvc", "exp", "run", "-S", f"vision={vision}")
-        assert executed(again.stdout) == [], vision
+        assert executed(again.stdout) == ["costs"], vision
+        assert costs.read_text() == of[vision]
     put_back(repository, shell)
     back = shell(repository, "dvc", "repro")
     assert executed(back.stdout) == []
@@ -103,7 +109,7 @@ def test_an_rnn_param_reruns_train_rnn_and_after_only(repository: Path, shell: C
     params = yaml.safe_load((repository / "params.yaml").read_text())
     steps = params["presets"]["smoke"]["train_rnn"]["steps"]
     run = shell(repository, "dvc", "exp", "run", "-S", f"presets.smoke.train_rnn.steps={steps + 1}")
-    after = ["train_rnn", "measure_rnn", "train_controller", "evaluate", "film"]
+    after = ["train_rnn", "measure_rnn", "train_controller", "evaluate", "film", "costs"]
     assert sorted(executed(run.stdout)) == sorted(after)
 
 

@@ -89,6 +89,9 @@ class Learner:
         self.optimizer.step()
         return {"squared_error": loss.detach()}
 
+    def summary(self) -> dict[str, float]:
+        return {}
+
     def state_dict(self) -> dict[str, Any]:
         return {"model": self.model.state_dict()}
 

@@ -5,17 +5,28 @@ from torch.distributions import Categorical, Independent, MixtureSameFamily, Nor
 
 from wm.memory.networks import mixture
 from wm.report import memory_metrics
-from wm.report.memory_metrics import Baselines, dream, open_loop, reward_correlation
+from wm.report.memory_metrics import (
+    Baselines,
+    Transitions,
+    dream,
+    open_loop,
+    reward_correlation,
+)
 
 Z = 6
 
 
 def walks(seed, n=400):
-    """Transitions (n, Z) of noisy walks whose dimensions differ in scale and centre."""
+    """An episode of n noisy steps whose dimensions differ in scale and centre; every step starts
+    anew, from a mean that is known and with an action that adds to the first dimension."""
     rng = np.random.default_rng(seed)
     scale, centre = np.geomspace(0.1, 10, Z), np.linspace(-5, 5, Z)
-    current = rng.normal(size=(n, Z)) * scale + centre
-    return current, 0.9 * (current - centre) + centre + rng.normal(0, 0.3, (n, Z)) * scale
+    mu = rng.normal(size=(n + 1, Z)) * scale + centre
+    actions = rng.normal(size=(n, 3))
+    z = mu.copy()
+    z[1:] = 0.9 * (mu[:-1] - centre) + centre + rng.normal(0, 0.3, (n, Z)) * scale
+    z[1:, 0] += actions[:, 0] * scale[0]
+    return [Transitions(mu, actions, z)]
 
 
 def nats(mean, std, values):
@@ -25,68 +36,117 @@ def nats(mean, std, values):
 
 
 def test_fit_is_the_closed_form():
-    current, following = walks(0)
-    fitted = Baselines.fit(current, following)
+    (walk,) = walks(0)
+    current, following = walk.mu[:-1], walk.z[1:]
+    fitted = Baselines.fit([walk])
     np.testing.assert_allclose(fitted.mean, following.sum(0) / 400)
     np.testing.assert_allclose(fitted.std**2, ((following - fitted.mean) ** 2).sum(0) / 400)
     np.testing.assert_allclose(fitted.step**2, ((following - current) ** 2).sum(0) / 400)
 
 
+def test_the_linear_filter_is_least_squares_on_two_means_and_the_action():
+    (walk,) = walks(0)
+    fitted = Baselines.fit([walk])
+    before = np.vstack([walk.mu[:1], walk.mu[:-2]])  # at first the same frame again
+    features = np.hstack([walk.mu[:-1], before, walk.actions, np.ones((400, 1))])
+    normal = np.linalg.solve(features.T @ features, features.T @ walk.z[1:])
+    np.testing.assert_allclose(fitted.weights, normal, atol=1e-9)
+    left = walk.z[1:] - features @ normal
+    np.testing.assert_allclose(fitted.residual**2, (left**2).mean(0))
+    # the noise alone is left, of 0.3 of each scale
+    np.testing.assert_allclose(fitted.residual, 0.3 * np.geomspace(0.1, 10, Z), rtol=0.1)
+
+
+def test_episodes_are_apart():
+    """The first frame of one follows on no frame of another."""
+    one, two = walks(0, 5)[0], walks(1, 7)[0]
+    np.testing.assert_array_equal(two.inputs()[0, :Z], two.inputs()[0, Z : 2 * Z])
+    both = Baselines.fit([one, two])
+    following = np.concatenate([one.z[1:], two.z[1:]])
+    np.testing.assert_allclose(both.mean, following.mean(0))
+    assert len(following) == 12
+
+
 def test_baselines_are_torch_gaussians_of_standardised_latents():
-    fitted = Baselines.fit(*walks(0))
-    current, following = walks(1)
-    result = fitted.likelihood(np.zeros(400), current, following)
-    x = (following - fitted.mean) / fitted.std
-    last = (current - fitted.mean) / fitted.std
+    fitted, (walk,) = Baselines.fit(walks(0)), walks(1)
+    result = fitted.likelihood([np.zeros(400)], [walk])
+    x, last, linear = (
+        (values - fitted.mean) / fitted.std
+        for values in (walk.z[1:], walk.mu[:-1], walk.inputs() @ fitted.weights)
+    )
     ones = np.ones(Z)
     assert result["nll_marginal"] == pytest.approx(nats(0 * ones, ones, x))
-    assert result["nll_last_value"] == pytest.approx(nats(last, fitted.step / fitted.std, x))
-    assert result["nll_last_value"] < result["nll_marginal"]  # these walks move slowly
+    assert result["nll_last_mean"] == pytest.approx(nats(last, fitted.step / fitted.std, x))
+    assert result["nll_linear"] == pytest.approx(nats(linear, fitted.residual / fitted.std, x))
+    assert result["nll_linear"] < result["nll_last_mean"] < result["nll_marginal"]
 
 
 def test_marginal_on_its_own_data_is_the_entropy_of_a_standard_normal():
-    current, following = walks(0)
-    result = Baselines.fit(current, following).likelihood(np.zeros(400), current, following)
+    result = Baselines.fit(walks(0)).likelihood([np.zeros(400)], walks(0))
     assert result["nll_marginal"] == pytest.approx(0.5 * np.log(2 * np.pi * np.e))
 
 
-def test_last_value_on_its_own_data_by_hand():
-    current, following = walks(0)
-    fitted = Baselines.fit(current, following)
+def test_last_mean_on_its_own_data_by_hand():
+    fitted = Baselines.fit(walks(0))
     expected = 0.5 * np.log(2 * np.pi * np.e) + np.log(fitted.step / fitted.std).mean()
-    result = fitted.likelihood(np.zeros(400), current, following)
-    assert result["nll_last_value"] == pytest.approx(expected)
+    result = fitted.likelihood([np.zeros(400)], walks(0))
+    assert result["nll_last_mean"] == pytest.approx(expected)
 
 
 def test_a_model_that_is_a_baseline_scores_as_it():
-    fitted = Baselines.fit(*walks(0))
-    current, following = walks(1)
+    fitted, (walk,) = Baselines.fit(walks(0)), walks(1)
     for key, mean, std in (
         ("nll_marginal", fitted.mean, fitted.std),
-        ("nll_last_value", current, fitted.step),
+        ("nll_last_mean", walk.mu[:-1], fitted.step),
+        ("nll_linear", walk.inputs() @ fitted.weights, fitted.residual),
     ):
-        mean, std, values = (torch.from_numpy(x) for x in (mean, std, following))
+        mean, std, values = (torch.from_numpy(x) for x in (mean, std, walk.z[1:]))
         nll = -Normal(mean, std).log_prob(values).sum(-1).numpy()
-        result = fitted.likelihood(nll, current, following)
+        result = fitted.likelihood([nll], [walk])
         assert result["nll"] == pytest.approx(result[key])
+
+
+def test_nobody_gains_by_averaging_the_noise_of_what_stands_still():
+    """A memory that averages an episode's samples knows what stands still; so do the baselines."""
+    rng = np.random.default_rng(0)
+
+    def still(steps=200):
+        mu = np.tile(rng.normal(size=Z), (steps + 1, 1))
+        return Transitions(mu, np.zeros((steps, 3)), mu + rng.normal(0, 0.5, mu.shape))
+
+    fitted, held_out = Baselines.fit([still() for _ in range(50)]), [still() for _ in range(20)]
+    nll = []
+    for episode in held_out:
+        count = np.arange(1, len(episode.z))[:, None]
+        average = np.cumsum(episode.z[:-1], axis=0) / count
+        spread = 0.5 * np.sqrt(1 + 1 / count)
+        values = (torch.from_numpy(x) for x in (average, spread, episode.z[1:]))
+        mean, std, following = values
+        nll.append(-Normal(mean, std).log_prob(following).sum(-1).numpy())
+    result = fitted.likelihood(nll, held_out)
+    assert result["nll_linear"] - result["nll"] < 0.01
+    assert result["nll_last_mean"] - result["nll"] < 0.01
+    # against the last sample it would gain half of ln 2
+    last = np.concatenate([episode.z[1:] - episode.z[:-1] for episode in held_out])
+    against_sample = nats(0, np.sqrt((last**2).mean(0)), last) - np.log(fitted.std).mean()
+    assert against_sample - result["nll"] == pytest.approx(np.log(2) / 2, abs=0.03)
 
 
 def test_the_memory_model_counts_nats_as_the_baselines_do():
     """Its mixture of one Gaussian, set to the marginal, scores as the marginal."""
-    fitted = Baselines.fit(*walks(0))
-    current, following = walks(1)
+    fitted, (walk,) = Baselines.fit(walks(0)), walks(1)
     mean, logstd = (
         torch.from_numpy(x).expand(400, 1, 1, Z) for x in (fitted.mean, np.log(fitted.std))
     )
     gaussian = mixture.Mixture(torch.zeros_like(mean), mean, logstd)
-    nll = mixture.nll(gaussian, torch.from_numpy(following)[:, None])[:, 0].numpy()
-    result = fitted.likelihood(nll, current, following)
+    nll = mixture.nll(gaussian, torch.from_numpy(walk.z[1:])[:, None])[:, 0].numpy()
+    result = fitted.likelihood([nll], [walk])
     assert result["nll"] == pytest.approx(result["nll_marginal"])
 
 
-def mixture_nll(current, following, scale, shift):
-    """A three-part mixture around 0.9 z, carried over into the space scale * z + shift; (N,)."""
-    here = torch.from_numpy((current - shift) / scale)
+def mixture_nll(walk, scale, shift):
+    """A three-part mixture around 0.9 mu, carried over into the space scale * z + shift; (N,)."""
+    here = torch.from_numpy((walk.mu[:-1] - shift) / scale)
     means = 0.9 * here[..., None] + torch.tensor([-0.2, 0.0, 0.3])
     shape = means.shape
     density = MixtureSameFamily(
@@ -96,7 +156,7 @@ def mixture_nll(current, following, scale, shift):
             0.4 * torch.from_numpy(scale)[:, None].expand(shape),
         ),
     )
-    return -Independent(density, 1).log_prob(torch.from_numpy(following)).numpy()
+    return -Independent(density, 1).log_prob(torch.from_numpy(walk.z[1:])).numpy()
 
 
 def test_rescaling_the_latents_changes_nothing():
@@ -104,28 +164,30 @@ def test_rescaling_the_latents_changes_nothing():
     scale, shift = rng.uniform(0.01, 100, Z), rng.normal(0, 50, Z)
     results = []
     for a, b in ((np.ones(Z), np.zeros(Z)), (scale, shift)):
-        fit_on, test_on = ([a * z + b for z in walks(seed)] for seed in (0, 1))
-        nll = mixture_nll(*test_on, a, b)
-        results.append((Baselines.fit(*fit_on).likelihood(nll, *test_on), nll.mean()))
+        fit_on, test_on = (
+            Transitions(a * walk.mu + b, walk.actions, a * walk.z + b)
+            for (walk,) in (walks(0), walks(1))
+        )
+        nll = mixture_nll(test_on, a, b)
+        results.append((Baselines.fit([fit_on]).likelihood([nll], [test_on]), nll.mean()))
     (plain, plain_nll), (rescaled, rescaled_nll) = results
     assert rescaled == pytest.approx(plain, rel=1e-6)
     assert abs(plain_nll - rescaled_nll) > 1  # the numbers as they are would differ
 
 
 def test_a_latent_that_never_moves_stays_finite():
-    current, following = walks(0)
-    current[:, 2] = following[:, 2] = 1
-    result = Baselines.fit(current, following).likelihood(np.zeros(400), current, following)
+    (walk,) = walks(0)
+    walk.mu[:, 2] = walk.z[:, 2] = 1
+    result = Baselines.fit([walk]).likelihood([np.zeros(400)], [walk])
     assert np.isfinite(list(result.values())).all()
 
 
 def test_likelihoods_that_do_not_line_up_are_refused():
-    current, following = walks(0)
-    fitted = Baselines.fit(current, following)
+    fitted = Baselines.fit(walks(0))
     with pytest.raises(ValueError, match="nll for"):
-        fitted.likelihood(np.zeros((400, 1)), current, following)
+        fitted.likelihood([np.zeros((400, 1))], walks(0))
     with pytest.raises(ValueError, match="nll for"):
-        fitted.likelihood(np.zeros(400), current[:1], following)
+        fitted.likelihood([np.zeros(399)], walks(0))
 
 
 def integrate(z, action, state):

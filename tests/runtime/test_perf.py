@@ -13,32 +13,65 @@ def in_workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("DVC_ROOT", raising=False)
 
 
-def test_rates_memory_and_the_other_stages_record(monkeypatch: pytest.MonkeyPatch) -> None:
+def make(stage: str, content: str) -> None:
+    """Puts a result of the stage in place."""
+    file = Path(perf.RESULTS[stage])
+    file.parent.mkdir(exist_ok=True)
+    file.write_text(content)
+
+
+def test_rates_and_memory(monkeypatch: pytest.MonkeyPatch) -> None:
     clock = [0.0]
     monkeypatch.setattr("time.monotonic", lambda: clock[0])
-    artifacts.write_json(perf.PATH, {"train_rnn": {"seconds": 3.0}})
     with perf.measure("collect") as meter:
         meter.count("frames", 30)
         meter.count("frames", 20)
         clock[0] += 4
-    record = artifacts.read_json(perf.PATH)
-    assert record["train_rnn"] == {"seconds": 3.0}
-    assert record["collect"]["seconds"] == 4.0
-    assert record["collect"]["frames_per_second"] == 12.5
-    assert 10 < record["collect"]["peak_memory_mb"] < 100_000
+        make("collect", "one")
+    record = artifacts.read_json(perf.PATH)["collect"]
+    assert record["seconds"] == 4.0
+    assert record["frames_per_second"] == 12.5
+    assert 10 < record["peak_memory_mb"] < 100_000
+
+
+def test_a_cost_stands_beside_its_own_result_alone() -> None:
+    with perf.measure("encode"):
+        make("encode", "of the VAE")
+    first = artifacts.read_json(perf.PATH)
+    with perf.measure("encode"):
+        make("encode", "of the VAE-GAN")
+    with perf.measure("train_rnn"):
+        make("train_rnn", "after it")
+    make("encode", "of the VAE")  # as DVC does, from its cache
+    Path(perf.RESULTS["train_rnn"]).unlink()
+    perf.update({})
+    assert artifacts.read_json(perf.PATH) == first
+    make("encode", "of a colleague's")
+    perf.update({})
+    assert artifacts.read_json(perf.PATH) == {}
+
+
+def test_a_committed_cost_stays_in_a_clone_that_has_its_result() -> None:
+    make("encode", "committed")
+    record = {"result": perf.digest(b"committed"), "seconds": 3.0}
+    artifacts.write_json(perf.PATH, {"encode": record})
+    with perf.measure("collect"):
+        make("collect", "of this machine")
+    assert artifacts.read_json(perf.PATH)["encode"] == record
 
 
 def test_seconds_of_an_earlier_attempt_count(monkeypatch: pytest.MonkeyPatch) -> None:
     clock = [0.0]
     monkeypatch.setattr("time.monotonic", lambda: clock[0])
-    with pytest.raises(KeyboardInterrupt), Checkpoint("stage", {}, []) as checkpoint:
+    with pytest.raises(KeyboardInterrupt), Checkpoint("collect", {}, []) as checkpoint:
         clock[0] += 60
         checkpoint.save({})
         raise KeyboardInterrupt
-    with Checkpoint("stage", {}, []) as checkpoint, perf.measure("stage", checkpoint.elapsed):
+    with Checkpoint("collect", {}, []) as checkpoint, perf.measure("collect", checkpoint.elapsed):
         checkpoint.load()
         clock[0] += 5
-    assert artifacts.read_json(perf.PATH)["stage"]["seconds"] == 65.0
+        make("collect", "one")
+    assert artifacts.read_json(perf.PATH)["collect"]["seconds"] == 65.0
 
 
 def test_a_failed_stage_leaves_no_record() -> None:
@@ -48,9 +81,10 @@ def test_a_failed_stage_leaves_no_record() -> None:
 
 
 @pytest.mark.parametrize("content", ["<<<<<<< HEAD", "[]", "null", '{"encode": {"seconds": NaN}}'])
-def test_a_damaged_record_costs_no_finished_stage(content: str) -> None:
-    perf.PATH.parent.mkdir()
-    perf.PATH.write_text(content)
+@pytest.mark.parametrize("file", ["metrics/perf.json", "checkpoints/costs.json"])
+def test_a_damaged_record_costs_no_finished_stage(content: str, file: str) -> None:
+    Path(file).parent.mkdir()
+    Path(file).write_text(content)
     with perf.measure("collect"):
-        pass
+        make("collect", "one")
     assert list(artifacts.read_json(perf.PATH)) == ["collect"]

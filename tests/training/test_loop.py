@@ -39,7 +39,7 @@ class Regression:
 
 
 def batch(step: int) -> torch.Tensor:
-    return torch.from_numpy(seeding.generator(7, "batch", step).normal(size=(8, 3))).float()
+    return torch.from_numpy(seeding.generator(7, "test", "batch", step).normal(size=(8, 3))).float()
 
 
 def run(learner: Regression, kill_at: int | None = None, steps: int = 200) -> list:
@@ -60,7 +60,7 @@ def run(learner: Regression, kill_at: int | None = None, steps: int = 200) -> li
             validate_every=30,
             seed=7,
             checkpoint=checkpoint,
-            title="regression",
+            stage="regression",
         )
     return rows
 

@@ -254,3 +254,24 @@ def test_a_learner_has_what_the_stages_parameters_ask_for() -> None:
     assert create_learner(anchored, CPU, seed=0).schedule == Schedule(
         RECIPES["anchored"].rate, 100, True
     )
+
+
+@pytest.mark.parametrize(("steps", "warmup", "adversarial"), [(9, 4, 5), (4, 4, 0), (3, 4, 0)])
+def test_a_warmup_that_is_never_left_is_said(
+    steps: int, warmup: int, adversarial: int, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What comes of it is a plain VAE under the VAE-GAN's name."""
+    settings = Settings.model_validate({
+        "networks": "vae", "channels": 4, "depth": 2, "latent_size": 6, "batch_size": 4,
+        "recipe": "anchored", "heads": "linear", "steps": steps, "warmup": warmup,
+        "validate_every": 1, "held_out_frames": 4,
+    })  # fmt: skip
+    subject = create_learner(settings, CPU, seed=0)
+    assert subject.summary() == {"adversarial_steps": adversarial}
+    said = capsys.readouterr().err
+    assert said.count("\n") == (adversarial == 0)
+    assert ("the discriminator never sets in" in said) == (adversarial == 0)
+
+
+def test_a_recipe_without_a_warmup_counts_every_step() -> None:
+    assert learner("larsen", warmup=40).summary() == {"adversarial_steps": 50}

@@ -33,9 +33,10 @@ STAGES = (
     "train_controller",
     "evaluate",
     "film",
+    "costs",
 )
 """Names of the stages, in an order in which they can run."""
-PRESET_STAGES = tuple(stage for stage in STAGES if stage not in ("measure_rnn", "film"))
+PRESET_STAGES = tuple(stage for stage in STAGES if stage not in ("measure_rnn", "film", "costs"))
 """Names of the stages that have parameters which depend on the scale."""
 SCALES = ("smoke", "laptop", "paper")
 
@@ -67,10 +68,10 @@ class SharedParams(Params):
     """The preset that every stage takes its parameters from."""
     seed: int = Field(ge=0, lt=2**63)
     """The training seed, from which every random stream but evaluation's tracks is derived."""
-    precision: Literal["auto", "fp32", "bf16"]
-    """Arithmetic of the networks; `auto` is bf16 where the processor or the GPU has it."""
-    device: Literal["auto", "cpu", "cuda"] = "auto"
-    """Device of the networks; `auto` is the GPU where there is one."""
+    precision: Literal["fp32", "bf16"]
+    """Arithmetic of the networks: float32, or products in bfloat16."""
+    device: Literal["cpu", "cuda"] = "cpu"
+    """Device of the networks: the processor, or the GPU."""
     threads: int = Field(ge=1, le=1024)
     """Threads of each training stage; part of the result, as sums depend on their order."""
     workers: int | None = Field(default=None, ge=1)
@@ -83,6 +84,8 @@ class SharedParams(Params):
     """The Dask scheduler's address, such as tcp://head:8786."""
 
 
+ARITHMETIC = ("precision", "device")
+"""The shared keys that decide what networks compute in."""
 P = TypeVar("P", bound=Params)
 
 

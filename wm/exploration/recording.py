@@ -39,10 +39,10 @@ def record(envs: WorkerEnvs, task: RecordingTask) -> int:
     Track, policy and actions of an episode come from (seed, id) alone: they depend neither on the
     other episodes of the task nor on the process that runs it.
     """
-    streams = [seeding.generator(task.seed, "collect", id_) for id_ in task.ids]
+    streams = [seeding.generator(task.seed, "collect", "policy", id_) for id_ in task.ids]
     outcomes = rollout(
         envs.first(len(task.ids)),
-        [seeding.integer(task.seed, "collect track", id_) for id_ in task.ids],
+        [seeding.integer(task.seed, "collect", "track", id_) for id_ in task.ids],
         Exploration([draw_policy(stream, task.random_share) for stream in streams]),
         max_steps=task.max_steps,
         telemetry=telemetry,

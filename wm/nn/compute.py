@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 import torch
 
+from wm.core import processor
 from wm.core.errors import UserError
 from wm.core.params import SharedParams
 
@@ -22,10 +23,6 @@ class Compute:
     dtype: torch.dtype
     """torch.bfloat16 or torch.float32."""
 
-    def names(self) -> dict[str, str]:
-        """Returns what `auto` has come to, for a checkpoint's key."""
-        return {"device": self.device.type, "dtype": str(self.dtype)}
-
     def autocast(self) -> torch.autocast:
         """Returns training's mixed precision: products in `dtype`, weights and sums in float32."""
         return torch.autocast(
@@ -38,8 +35,11 @@ def prepare(shared: SharedParams, threads: int) -> Compute:
 
     `threads` is part of the result of a training stage (a sum's order depends on it), so it comes
     from params.yaml, never from the number of cores. Rollout workers take 1.
-    Raises UserError for a GPU that is not there.
+    Raises UserError for a GPU that is not there, and for arithmetic that this machine has not.
     """
+    processor.demand(shared)
+    if shared.device == "cuda" and not torch.cuda.is_available():
+        raise UserError("params.yaml: device: cuda, but torch sees no GPU here; set cpu")
     # cuBLAS is deterministic only with a fixed workspace, read when it is first used
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     torch.set_num_threads(threads)
@@ -49,14 +49,8 @@ def prepare(shared: SharedParams, threads: int) -> Compute:
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
     # fp32 means fp32: a GPU would make convolutions in TF32, with 10 bits for 23
     torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = False
-    if shared.device == "cuda" and not torch.cuda.is_available():
-        raise UserError("params.yaml: device: cuda, but torch sees no GPU here; set auto or cpu")
-    with_gpu = shared.device != "cpu" and torch.cuda.is_available()
-    device = torch.device("cuda" if with_gpu else "cpu")
-    if shared.precision == "auto":
-        fast = torch.cuda.is_bf16_supported() if device.type == "cuda" else _cpu_has_bf16()
-        return Compute(device, torch.bfloat16 if fast else torch.float32)
-    return Compute(device, torch.bfloat16 if shared.precision == "bf16" else torch.float32)
+    dtype = torch.bfloat16 if shared.precision == "bf16" else torch.float32
+    return Compute(torch.device(shared.device), dtype)
 
 
 @contextlib.contextmanager
@@ -65,7 +59,3 @@ def seeded(seed: int) -> Iterator[None]:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         yield
-
-
-def _cpu_has_bf16() -> bool:
-    return bool(torch.cpu.get_capabilities().get("avx512_bf16", False))

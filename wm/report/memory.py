@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from wm.core import seeding
 from wm.core.car_racing import REWARD_FLOOR
 from wm.core.episodes import EpisodeFile
 from wm.memory.latents import LatentEpisode
@@ -15,6 +16,7 @@ from wm.memory.networks import mixture
 from wm.memory.networks.mdnrnn import MDNRNN
 from wm.nn.posterior import reparameterise
 from wm.report import memory_metrics
+from wm.report.memory_metrics import Transitions
 from wm.vision.networks.trained import Vision
 
 CONTEXT = 60
@@ -27,28 +29,25 @@ def likelihood(
     model: MDNRNN, train: Sequence[LatentEpisode], held_out: Sequence[LatentEpisode]
 ) -> dict[str, float]:
     """Returns the NLL beside its baselines and the reward head's correlation on the held-out
-    episodes, each as one sequence. z is drawn once, from generators of fixed seed."""
-    pairs = [_sampled_latents(episode, index) for index, episode in enumerate(train)]
-    baselines = memory_metrics.Baselines.fit(
-        np.concatenate([z[:-1] for z in pairs]), np.concatenate([z[1:] for z in pairs])
-    )
-    nll, current, following, predicted, actual = [], [], [], [], []
+    episodes, each as one sequence. The model is given the latents' means, and predicts a sample,
+    drawn once from generators that are always the same."""
+    training = [_transitions(episode, "training", i) for i, episode in enumerate(train)]
+    baselines = memory_metrics.Baselines.fit(training)
+    nll, transitions, predicted, actual = [], [], [], []
     device = next(model.parameters()).device
     for index, episode in enumerate(held_out):
-        z = _sampled_latents(episode, index)
-        target = torch.from_numpy(z).to(device)[None]
+        known = _transitions(episode, "held out", index)
+        mu, actions, z = (
+            torch.from_numpy(array).to(device)[None] for array in (known.mu, known.actions, known.z)
+        )
         with torch.inference_mode():
-            action = torch.from_numpy(episode.actions).to(device)[None]
-            prediction, _ = model.sequence(target[:, :-1], action)
-            nll.append(mixture.nll(prediction.mixture, target[:, 1:])[0].cpu().numpy())
+            prediction, _ = model.sequence(mu[:, :-1], actions)
+            nll.append(mixture.nll(prediction.mixture, z[:, 1:])[0].cpu().numpy())
+        transitions.append(known)
         predicted.append(prediction.reward[0].cpu().numpy())
         actual.append(episode.rewards.clip(REWARD_FLOOR))
-        current.append(z[:-1])
-        following.append(z[1:])
     return {
-        **baselines.likelihood(
-            np.concatenate(nll), np.concatenate(current), np.concatenate(following)
-        ),
+        **baselines.likelihood(nll, transitions),
         **memory_metrics.reward_correlation(np.concatenate(predicted), np.concatenate(actual)),
     }
 
@@ -88,7 +87,9 @@ def open_loop(
     return metrics, frames[0], vision.decode(torch.from_numpy(dreamed[0]))
 
 
-def _sampled_latents(episode: LatentEpisode, index: int) -> np.ndarray:
-    """Returns one draw of the episode's z, float32 (T + 1, Z)."""
-    noise = np.random.Generator(np.random.PCG64(index)).standard_normal(episode.mu.shape)
-    return reparameterise(episode.mu, episode.logvar, noise.astype(np.float32))
+def _transitions(episode: LatentEpisode, side: str, index: int) -> Transitions:
+    """Returns the episode with one draw of its latents."""
+    generator = seeding.generator(0, "measure_rnn", f"{side} noise", index)
+    noise = generator.standard_normal(episode.mu.shape, np.float32)
+    z = reparameterise(episode.mu, episode.logvar, noise)
+    return Transitions(episode.mu, episode.actions, z)

@@ -3,8 +3,11 @@
 - A likelihood depends on the scale of its space. The latents are therefore standardised by
   training statistics, x = (z - mean) / std, and the density changes with them:
   log p(x) = log p(z) + sum(log std). Rescaling a latent space changes none of the numbers.
-- Two baselines show what the numbers are worth: the marginal Gaussian knows no past, the
-  last-value Gaussian knows one frame and no dynamics.
+- Three baselines show what the numbers are worth: the marginal Gaussian knows no past, the last
+  mean knows one frame and no dynamics, the linear filter knows two frames, the action and linear
+  dynamics. Like the model, they are given the means of the latents, which hold no noise: a
+  baseline that is given samples is beaten by whoever averages their noise away, even where nothing
+  moves.
 - What the model dreams is decoded and compared with what happened, beside a copy of the last
   frame that it saw.
 """
@@ -33,53 +36,91 @@ next state."""
 
 
 @dataclass(frozen=True)
+class Transitions:
+    """What is known of an episode of T steps, and what is to be predicted."""
+
+    mu: np.ndarray
+    """The means of the latents of every frame, (T + 1, Z)."""
+    actions: np.ndarray
+    """The actions, (T, 3)."""
+    z: np.ndarray
+    """A sample of the latents of every frame, (T + 1, Z)."""
+
+    @property
+    def following(self) -> np.ndarray:
+        """The samples z_1 .. z_T, float64 (T, Z), which are to be predicted."""
+        return self.z[1:].astype(np.float64)
+
+    def inputs(self) -> np.ndarray:
+        """Returns what the linear filter sees: mu_t, mu_{t-1} (at first mu_0 again), a_t and 1,
+        float64 (T, 2 Z + 3 + 1)."""
+        current = self.mu[:-1]
+        before = np.concatenate([current[:1], current[:-1]])
+        ones = np.ones((len(current), 1))
+        return np.hstack([current, before, self.actions, ones]).astype(np.float64)
+
+
+@dataclass(frozen=True)
 class Baselines:
-    """Diagonal Gaussians of the next latent, fitted on training transitions; arrays (Z,)."""
+    """Diagonal Gaussians of the next latent, fitted on training episodes."""
 
     mean: np.ndarray
-    """The means of the latents."""
+    """The means of the latents, (Z,)."""
     std: np.ndarray
-    """The standard deviations of the latents."""
+    """The standard deviations of the latents, (Z,)."""
     step: np.ndarray
-    """The standard deviations of z_{t+1} - z_t around 0."""
+    """The standard deviations of z_{t+1} - mu_t around 0, (Z,)."""
+    weights: np.ndarray
+    """The linear filter's, (2 Z + 3 + 1, Z)."""
+    residual: np.ndarray
+    """The standard deviations of what the linear filter leaves, (Z,)."""
 
     @staticmethod
-    def fit(current: np.ndarray, following: np.ndarray) -> Baselines:
-        """Fits both Gaussians, by maximum likelihood, on transitions z_t -> z_{t+1}, (N, Z) each,
-        N >= 1.
-
-        A standard deviation is at least 1e-6.
-        """
-        current, following = np.asarray(current, np.float64), np.asarray(following, np.float64)
-        step = np.sqrt(np.square(following - current).mean(0))
+    def fit(episodes: Sequence[Transitions]) -> Baselines:
+        """Fits all three by maximum likelihood, the linear filter by least squares; at least one
+        transition. A standard deviation is at least 1e-6."""
+        following = np.concatenate([episode.following for episode in episodes])
+        inputs = np.concatenate([episode.inputs() for episode in episodes])
+        current = inputs[:, : following.shape[1]]
+        weights = np.linalg.lstsq(inputs, following)[0]
+        step, residual = (
+            np.maximum(np.sqrt(np.square(following - guess).mean(0)), SMALLEST_STD)
+            for guess in (current, inputs @ weights)
+        )
         std = np.maximum(following.std(0), SMALLEST_STD)
-        return Baselines(following.mean(0), std, np.maximum(step, SMALLEST_STD))
+        return Baselines(following.mean(0), std, step, weights, residual)
 
     def likelihood(
-        self, nll: np.ndarray, current: np.ndarray, following: np.ndarray
+        self, nll: Sequence[np.ndarray], episodes: Sequence[Transitions]
     ) -> dict[str, float]:
-        """Returns negative log-likelihoods of held-out transitions, (N, Z) each, in nats per
-        dimension.
+        """Returns negative log-likelihoods of held-out episodes, in nats per dimension.
 
-        `nll` (N,) is the model's -log p(z_{t+1} | past), summed over dimensions, in the latent
-        space as it is. All three results are densities of the standardised latents:
+        `nll` holds for each episode the model's -log p(z_{t+1} | past), (T,), summed over
+        dimensions, in the latent space as it is. All results are densities of the standardised
+        latents:
 
-        nll              the model
-        nll_marginal     N(mean, std^2)
-        nll_last_value   N(z_t, step^2)
+        nll            the model
+        nll_marginal   N(mean, std^2)
+        nll_last_mean  N(mu_t, step^2)
+        nll_linear     N(weights of mu_t, mu_{t-1}, a_t and 1, residual^2)
 
         Raises ValueError unless there is one nll for each transition.
         """
-        if nll.shape != following.shape[:1] or current.shape != following.shape:
-            raise ValueError(
-                f"{nll.shape} nll for {current.shape} -> {following.shape} transitions"
-            )
-        following = np.asarray(following, np.float64)
+        found = np.concatenate(nll)
+        following = np.concatenate([episode.following for episode in episodes])
+        if found.shape != following.shape[:1]:
+            raise ValueError(f"{found.shape} nll for {following.shape} transitions")
+        inputs = np.concatenate([episode.inputs() for episode in episodes])
+        size = following.shape[1]
         change = float(np.log(self.std).mean())  # per dimension
-        return {
-            "nll": float(np.asarray(nll, np.float64).mean()) / following.shape[1] - change,
-            "nll_marginal": _gaussian_nll(following, self.mean, self.std) - change,
-            "nll_last_value": _gaussian_nll(following, current, self.step) - change,
+        guesses = {
+            "nll_marginal": (self.mean, self.std),
+            "nll_last_mean": (inputs[:, :size], self.step),
+            "nll_linear": (inputs @ self.weights, self.residual),
+        }
+        return {"nll": float(found.astype(np.float64).mean()) / size - change} | {
+            name: _gaussian_nll(following, mean, std) - change
+            for name, (mean, std) in guesses.items()
         }
 
 

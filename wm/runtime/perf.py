@@ -1,25 +1,45 @@
-"""What a stage cost on this machine: kept apart from the metrics that must not change.
+"""What the workspace's results cost on the machine that made them.
 
 metrics/perf.json is in git and known to `dvc metrics`, but is no stage's output: its numbers
-differ from run to run and no hash may depend on them.
+differ from run to run and no hash may depend on them. DVC restores a stage's outputs without
+running it, and cannot restore what they cost. So a cost names the result that it was paid for, by
+a digest; one whose result is not in the workspace leaves the file, and comes back with it.
 """
 
 from __future__ import annotations
 
 import contextlib
 import fcntl
+import hashlib
+import os
 import resource
 import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 from wm.core import artifacts
 from wm.core.errors import UserError
+from wm.core.params import VISION_MODELS
 
 PATH = Path("metrics/perf.json")
+RESULTS = {
+    "collect": "metrics/collect.json",
+    **{f"train_{name}": f"plots/train_{name}.csv" for name in VISION_MODELS},
+    "encode": "metrics/encode.json",
+    "train_rnn": "plots/train_rnn.csv",
+    "measure_rnn": "metrics/train_rnn.json",
+    "train_controller": "plots/train_controller.csv",
+    "evaluate": "plots/evaluate.csv",
+    "film": "plots/evaluate.gif",
+}
+"""For each stage an output by which its result is known: one that is small, and in git."""
 MAXRSS_UNIT = 1 if sys.platform == "darwin" else 1024
 """Bytes of getrusage's ru_maxrss: macOS counts bytes, Linux KiB."""
+
+Costs = dict[str, dict[str, Any]]
+"""A record for each stage; or, of those that are kept, one for each result of a stage."""
 
 
 class Meter:
@@ -35,8 +55,9 @@ class Meter:
 
 @contextlib.contextmanager
 def measure(stage: str, elapsed: Callable[[], float] | None = None) -> Iterator[Meter]:
-    """Times the block and records under `stage` in metrics/perf.json: seconds, `<what>_per_second`
-    for each count, and peak_memory_mb (MiB, the largest single process of the stage).
+    """Times the block, which must leave the stage's outputs in place, and records under `stage` in
+    metrics/perf.json: `result`, seconds, `<what>_per_second` for each count, and peak_memory_mb
+    (MiB, the largest single process of the stage).
 
     `elapsed` gives the seconds where earlier attempts count too; by default the block's count.
     """
@@ -47,29 +68,54 @@ def measure(stage: str, elapsed: Callable[[], float] | None = None) -> Iterator[
         resource.getrusage(who).ru_maxrss
         for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
     )
-    record = {"seconds": round(seconds, 1)}
+    record: dict[str, Any] = {"result": _present(stage), "seconds": round(seconds, 1)}
     for what, number in meter.counts.items():
         record[f"{what}_per_second"] = round(number / seconds, 1)
     record["peak_memory_mb"] = round(peak * MAXRSS_UNIT / 2**20, 1)
-    _merge(stage, record)
+    update({stage: record})
 
 
-def _merge(stage: str, record: dict[str, float]) -> None:
-    PATH.parent.mkdir(parents=True, exist_ok=True)
+def update(paid: Costs) -> None:
+    """Brings metrics/perf.json in line with the workspace: for each stage the cost of the result
+    that is there, if it is known.
+
+    `paid` are new records. Records are kept in the checkpoints' folder, for a result that comes
+    back from DVC's cache.
+    """
+    kept_in = Path(os.environ.get("DVC_ROOT", ".")) / "checkpoints" / "costs.json"
+    kept_in.parent.mkdir(exist_ok=True)
     # two stages may finish at once
-    lock = Path("checkpoints/perf.lock")
-    lock.parent.mkdir(exist_ok=True)
-    with open(lock, "w") as held:
+    with open(kept_in.with_suffix(".lock"), "w") as held:
         fcntl.flock(held, fcntl.LOCK_EX)
-        everything = _known() | {stage: record}
-        artifacts.write_json(PATH, {name: everything[name] for name in sorted(everything)})
+        shown, kept = _read(PATH), _read(kept_in)
+        for costs in (shown, paid):
+            for stage, record in costs.items():
+                if result := record.get("result"):
+                    kept.setdefault(stage, {})[result] = record
+        artifacts.write_json(kept_in, kept)
+        here = {stage: kept.get(stage, {}).get(_present(stage)) for stage in sorted(RESULTS)}
+        content = {stage: record for stage, record in here.items() if record}
+        if content != shown:
+            PATH.parent.mkdir(exist_ok=True)
+            artifacts.write_json(PATH, content)
 
 
-def _known() -> dict[str, dict[str, float]]:
-    """Returns the records of other stages; none where the file is not what we wrote (a merge's
-    marks, say), as what a stage has made is worth more than what others have cost."""
+def digest(content: bytes) -> str:
+    """Returns the `result` that stands for the content of a file of RESULTS: 12 hex digits."""
+    return hashlib.sha256(content).hexdigest()[:12]
+
+
+def _present(stage: str) -> str:
+    """Returns what stands for the stage's result in the workspace; "" where there is none."""
+    path = Path(RESULTS[stage])
+    return digest(path.read_bytes()) if path.exists() else ""
+
+
+def _read(path: Path) -> Costs:
+    """Returns the records in a file; none where it is not what we wrote (a merge's marks, say), as
+    what a stage has made is worth more than what others have cost."""
     try:
-        content = artifacts.read_json(PATH)
+        content = artifacts.read_json(path)
     except UserError:
         return {}
     if not isinstance(content, dict) or artifacts.first_not_finite(content):

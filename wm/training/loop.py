@@ -18,6 +18,9 @@ from wm.core.errors import UserError
 from wm.runtime.checkpoint import Checkpoint
 from wm.runtime.progress import Progress
 
+HELD_OUT = "held_out_"
+"""Beginning of the names, in a curve, of what was measured on held-out data."""
+
 Batch = TypeVar("Batch", contravariant=True)
 
 
@@ -46,13 +49,14 @@ def train(
     validate_every: int,
     seed: int,
     checkpoint: Checkpoint,
-    title: str,
+    stage: str,
 ) -> list[dict[str, float]]:
     """Trains for `steps` steps and returns the curve.
 
     batch(step) gives the batch of a step, a pure function of it. validate() measures on held-out
     data, every `validate_every` steps and after the last. A row of the curve holds the step, the
-    means of the losses since the row before, and validate()'s numbers as `held_out_<name>`.
+    means of the losses since the row before, and validate()'s numbers as `held_out_<name>`. The
+    noise of a step is drawn from (seed, stage, step).
 
     Raises UserError when a loss, a held-out number or a weight is not finite; the checkpoint then
     still holds the last good state.
@@ -62,11 +66,11 @@ def train(
     if (saved := checkpoint.load()) is not None:
         learner.load_state_dict(saved["learner"])
         start, rows, sums = saved["step"], saved["rows"], saved["sums"]
-    with Progress(title, steps, "steps", done=start) as progress:
+    with Progress(stage, steps, "steps", done=start) as progress:
         for step in range(start, steps):
-            noise = torch.Generator().manual_seed(seeding.integer(seed, "noise", step))
+            noise = torch.Generator().manual_seed(seeding.integer(seed, stage, "noise", step))
             logs = {name: float(value) for name, value in learner.step(batch(step), noise).items()}
-            _demand_finite(logs, title, step)
+            _demand_finite(logs, stage, step)
             for name, value in logs.items():
                 total, count = sums.get(name, (0.0, 0.0))
                 sums[name] = [total + value, count + 1]
@@ -74,23 +78,23 @@ def train(
             last = step + 1 == steps
             if last or (step + 1) % validate_every == 0:
                 means = {name: total / count for name, (total, count) in sums.items()}
-                held_out = {f"held_out_{name}": value for name, value in validate().items()}
-                _demand_finite(held_out, title, step)
+                held_out = {f"{HELD_OUT}{name}": value for name, value in validate().items()}
+                _demand_finite(held_out, stage, step)
                 rows.append({"step": step + 1, **means, **held_out})
                 sums = {}
             if last or checkpoint.due():
                 state = learner.state_dict()
                 # a step's loss is from before its update
-                _demand_finite(_sums(state), title, step)
+                _demand_finite(_sums(state), stage, step)
                 checkpoint.save({"learner": state, "step": step + 1, "rows": rows, "sums": sums})
     return rows
 
 
-def _demand_finite(numbers: Mapping[str, float], title: str, step: int) -> None:
+def _demand_finite(numbers: Mapping[str, float], stage: str, step: int) -> None:
     for name, value in numbers.items():
         if not math.isfinite(value):
             raise UserError(
-                f"{title}: '{name}' is {value} at step {step}; lower the learning rate or use "
+                f"{stage}: '{name}' is {value} at step {step}; lower the learning rate or use "
                 "precision: fp32"
             )
 

@@ -79,7 +79,7 @@ def _strategy(start: np.ndarray, sigma: float, population: int, seed: int, phase
         warnings.simplefilter("ignore")  # pycma warns of optional plotting
         import cma  # a second, which no worker process should pay
 
-    generator = seeding.generator(seed, "evolution", phase)
+    generator = seeding.generator(seed, "train_controller", "evolution", phase)
     options = {
         "popsize": population,
         "randn": lambda *shape: generator.standard_normal(shape),

@@ -35,18 +35,21 @@ class ReturnFitness:
     def training(self, generation: int, vectors: np.ndarray) -> np.ndarray:
         """Returns the mean return (P,) of each of `vectors` (P, D), on tracks that they share and
         no other generation has."""
-        seeds = [seeding.integer(self.seed, "train", generation, i) for i in range(self.episodes)]
+        seeds = [self._draw("track", generation, i) for i in range(self.episodes)]
         parts = shards(vectors, self.shard_candidates)
-        noise_seed = seeding.integer(self.seed, "train noise", generation)
+        noise_seed = self._draw("noise", generation)
         returns = self._returns([(part, seeds) for part in parts], noise_seed)
         return returns.reshape(len(vectors), len(seeds)).mean(axis=1)
 
     def validation(self, vector: np.ndarray, tracks: int) -> float:
         """Returns the mean return of `vector` (D,) on `tracks` tracks, always the same."""
-        seeds = [seeding.integer(self.seed, "validate", i) for i in range(tracks)]
+        seeds = [self._draw("validation track", i) for i in range(tracks)]
         parts = shards(seeds, self.shard_candidates)
-        noise_seed = seeding.integer(self.seed, "validate noise")
+        noise_seed = self._draw("validation noise")
         return float(self._returns([(vector[None], part) for part in parts], noise_seed).mean())
+
+    def _draw(self, purpose: str, *index: int) -> int:
+        return seeding.integer(self.seed, "train_controller", purpose, *index)
 
     def _returns(self, parts: list[tuple[np.ndarray, list[int]]], noise_seed: int) -> np.ndarray:
         tasks = [

@@ -15,7 +15,7 @@ class TrainRnn(MdnRnnConfig):
     batch_size: int = Field(ge=1)
     """Windows of a step."""
     sequence_length: int = Field(ge=1)
-    """Steps of a window."""
+    """Steps of a window; where no episode is that long, those of the longest episode."""
     learning_rate: float = Field(gt=0)
     """Adam's learning rate."""
     clip: float = Field(gt=0)

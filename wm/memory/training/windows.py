@@ -14,7 +14,7 @@ from wm.memory.latents import LatentEpisode
 
 
 class Batch(NamedTuple):
-    """B windows of L steps; past an episode's end they repeat its last frame and are masked."""
+    """B windows of L steps; past its end a window repeats its last frame and is masked."""
 
     mu: torch.Tensor
     """The means of the latents of frames t .. t + L, float32 (B, L + 1, Z)."""
@@ -31,21 +31,22 @@ class Batch(NamedTuple):
 
 
 class LatentDataset:
-    """Windows of `sequence_length` steps at random places of random episodes, all in memory.
+    """Windows of `sequence_length` steps of the episodes, all in memory.
 
-    Every window that fits into its episode is equally likely; an episode that is shorter is one
-    window, its missing steps masked.
+    Every step is in as many windows as any other. Windows therefore overhang both ends of an
+    episode: of those that fit, only one holds the last step, with which an episode terminates.
+    What overhangs the end is masked. A window that overhangs the beginning starts there, as an
+    episode does, and is as much shorter. An episode that fits into one window is always whole. No
+    window is longer than the longest episode.
     """
 
     def __init__(self, episodes: Sequence[LatentEpisode], sequence_length: int) -> None:
-        self._length = sequence_length
         steps = np.array([len(episode.actions) for episode in episodes])
-        self._last = np.repeat(np.cumsum(steps + 1) - 1, steps + 1)  # the last frame of each's own
-        starts = np.cumsum([0, *(steps + 1)[:-1]])
-        windows = np.maximum(steps - sequence_length, 0) + 1
-        self._windows = np.concatenate(
-            [start + np.arange(count) for start, count in zip(starts, windows, strict=True)]
-        )
+        self._length = length = min(sequence_length, int(steps.max()))
+        self._steps = steps
+        starts = self._first_frame = np.cumsum(steps + 1) - (steps + 1)
+        # each step is in `length` windows; those of a whole episode are all the same
+        self._windows = np.where(steps > length, steps + length - 1, length)
         self._mu = torch.from_numpy(np.concatenate([episode.mu for episode in episodes]))
         self._logvar = torch.from_numpy(np.concatenate([episode.logvar for episode in episodes]))
         # a frame's row holds the action taken there; the last frame of an episode has none
@@ -58,23 +59,27 @@ class LatentDataset:
             self._done[start + count - 1] = float(episode.terminated)
 
     def __len__(self) -> int:
-        """Returns the number of different windows."""
-        return len(self._windows)
+        """Returns the number of windows."""
+        return int(self._windows.sum())
 
     def windows(self, index: np.ndarray, device: torch.device | None = None) -> Batch:
         """Returns the windows at `index`, int (B,), each in [0, len)."""
-        start = self._windows[index]
-        frames = start[:, None] + np.arange(self._length + 1)
-        last = self._last[start][:, None]
-        exists = torch.from_numpy(frames[:, :-1] < last)
-        at = torch.from_numpy(np.minimum(frames, last))
-        steps = at[:, :-1]
+        ends = np.cumsum(self._windows)
+        episode = np.searchsorted(ends, index, side="right")
+        steps, first = self._steps[episode], self._first_frame[episode]
+        start = index - (ends - self._windows)[episode] - (self._length - 1)
+        start[steps <= self._length] = 0
+        frames = (first + np.maximum(start, 0))[:, None] + np.arange(self._length + 1)
+        end = (first + np.minimum(start + self._length, steps))[:, None]
+        exists = torch.from_numpy(frames[:, :-1] < end)
+        at = torch.from_numpy(np.minimum(frames, end))
+        taken = at[:, :-1]
         batch = Batch(
             mu=self._mu[at],
             logvar=self._logvar[at],
-            action=self._action[steps],
-            reward=self._reward[steps],
-            done=self._done[steps],
+            action=self._action[taken],
+            reward=self._reward[taken],
+            done=self._done[taken],
             mask=exists.float(),
         )
         return Batch(*(tensor.to(device) for tensor in batch))
@@ -84,7 +89,7 @@ def training_batch(
     dataset: LatentDataset, size: int, seed: int, step: int, device: torch.device
 ) -> Batch:
     """Returns the batch of a training step: a pure function of (seed, step)."""
-    generator = seeding.generator(seed, "batch", step)
+    generator = seeding.generator(seed, "train_rnn", "batch", step)
     return dataset.windows(generator.integers(len(dataset), size=size), device)
 
 

@@ -8,7 +8,8 @@ from typing import Protocol
 from torch import Tensor
 
 from wm.core import artifacts, episodes, seeding
-from wm.core.params import SharedParams
+from wm.core.params import ARITHMETIC, SharedParams
+from wm.nn import arithmetic
 from wm.nn.compute import Compute
 from wm.runtime.checkpoint import Checkpoint
 from wm.runtime.perf import measure
@@ -34,19 +35,23 @@ class VisionLearner(loop.Learner[Tensor], Protocol):
     def config(self) -> VisionConfig:
         """The Config that rebuilds the model; it is saved beside the weights."""
 
+    def summary(self) -> dict[str, float]:
+        """Returns numbers of the training that stand beside the held-out ones; none, perhaps."""
+
 
 class TrainingFrames:
     """The frames of the episodes that are not held out, in batches."""
 
-    def __init__(self, directory: Path | str, seed: int, compute: Compute) -> None:
-        """Reads the episodes in `directory`; `seed` decides which frames a batch holds."""
+    def __init__(self, directory: Path | str, seed: int, stage: str, compute: Compute) -> None:
+        """Reads the episodes in `directory`; which frames a batch holds is drawn from (seed,
+        stage)."""
         ids, _ = episodes.split(episodes.ids_in(directory))
         self._frames = episodes.FrameSet(directory, ids)
-        self._seed, self._device = seed, compute.device
+        self._seed, self._stage, self._device = seed, stage, compute.device
 
     def batch(self, step: int, size: int) -> Tensor:
         """Returns x, float32 (size, 3, 64, 64), drawn uniformly: a pure function of `step`."""
-        generator = seeding.generator(self._seed, "batch", step)
+        generator = seeding.generator(self._seed, self._stage, "batch", step)
         chosen = generator.integers(len(self._frames), size=size)
         return to_float(self._frames[chosen], self._device)
 
@@ -64,12 +69,12 @@ def train(
     `settings` are all of the stage's. Raises UserError when a number is not finite.
     """
     stage = f"train_{name}"
-    key = shared.model_dump(include={"seed", "threads"}) | compute.names() | settings.model_dump()
+    key = shared.model_dump(include={"seed", "threads", *ARITHMETIC}) | settings.model_dump()
     with (
         Checkpoint(stage, key, [EPISODES], TorchSerializer()) as checkpoint,
         measure(stage, checkpoint.elapsed) as meter,
     ):
-        frames = TrainingFrames(EPISODES, shared.seed, compute)
+        frames = TrainingFrames(EPISODES, shared.seed, stage, compute)
         held_out = HeldOutFrames(EPISODES, settings.held_out_frames)
         latent_size = learner.config.latent_size
         rows = loop.train(
@@ -80,11 +85,16 @@ def train(
             validate_every=settings.validate_every,
             seed=shared.seed,
             checkpoint=checkpoint,
-            title=stage,
+            stage=stage,
         )
         meter.count("frames", settings.steps * settings.batch_size)
         with artifacts.publish(Path("models") / name) as directory:
             trained.save(directory, name, learner.model, learner.config.model_dump())
-        metrics = held_out.measure(Vision(learner.model, latent_size, compute))
-        artifacts.write_json(f"metrics/{stage}.json", metrics)
+            arithmetic.record(directory, shared)
+        last = {
+            name.removeprefix(loop.HELD_OUT): value
+            for name, value in rows[-1].items()
+            if name.startswith(loop.HELD_OUT)
+        }
+        artifacts.write_json(f"metrics/{stage}.json", last | learner.summary())
         artifacts.write_csv(f"plots/{stage}.csv", rows)

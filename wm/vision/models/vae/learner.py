@@ -62,6 +62,10 @@ class VaeLearner:
         self.done += 1
         return {"squared_error": error.detach(), "kl": kl.detach()}
 
+    def summary(self) -> dict[str, float]:
+        """Returns `adversarial_steps`, of which a VAE takes none."""
+        return {"adversarial_steps": 0}
+
     def state_dict(self) -> dict[str, Any]:
         """Returns weights, optimiser and the number of steps done (the learning rate's place)."""
         return {

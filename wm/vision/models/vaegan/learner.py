@@ -9,6 +9,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Any
 
 import torch
@@ -46,9 +47,17 @@ def create_learner(settings: Settings, compute: Compute, seed: int) -> VaeganLea
     """Returns the learner that the stage's parameters ask for, before its first step."""
     config = Config(**settings.model_dump(include=set(Config.model_fields)))
     recipe = RECIPES[config.recipe]
-    return VaeganLearner(
+    learner = VaeganLearner(
         config, compute, recipe, steps=settings.steps, warmup=settings.warmup, seed=seed
     )
+    if not learner.adversarial_steps:
+        print(
+            f"notice: train_vaegan: {settings.steps} steps are no more than the warmup, "
+            f"{settings.warmup}: the discriminator never sets in, and the result is a plain VAE",
+            file=sys.stderr,
+            flush=True,
+        )
+    return learner
 
 
 class VaeganLearner:
@@ -75,10 +84,12 @@ class VaeganLearner:
         self.config, self.compute = config, compute
         self.recipe, self.done = recipe, 0
         self.warmup = warmup if recipe.pixel else 0
+        self.adversarial_steps = max(0, steps - self.warmup)
+        """Steps in which the discriminator takes part."""
         self.schedule = Schedule(recipe.rate, steps, recipe.decay)
         # slows down with the decoder, which it would otherwise leave behind
         self.discriminator_schedule = Schedule(
-            recipe.discriminator_rate, steps - self.warmup, recipe.decay
+            recipe.discriminator_rate, self.adversarial_steps, recipe.decay
         )
         self.encoder_optimizer = self._optimizer(model.encoder)
         self.decoder_optimizer = self._optimizer(model.decoder)
@@ -191,6 +202,10 @@ class VaeganLearner:
             "adversarial_share": gan_norm / pixel.norm(),  # of the pixel gradient, before the limit
         }
         return for_encoder, for_decoder, losses
+
+    def summary(self) -> dict[str, float]:
+        """Returns `adversarial_steps`, in which the discriminator took part; 0 is a plain VAE."""
+        return {"adversarial_steps": self.adversarial_steps}
 
     def state_dict(self) -> dict[str, Any]:
         """Returns weights, the three optimisers and the number of steps done."""
