@@ -3,6 +3,8 @@ PYTHON ?= python3
 BIN := $(CURDIR)/.venv/bin
 # dvc starts `python` for each stage: the one of .venv
 export PATH := $(BIN):$(PATH)
+# with it `python -m stages.<name>` would not look in this folder
+unexport PYTHONSAFEPATH
 
 .PHONY: repro test smoke lint bench verify study report
 

@@ -11,7 +11,7 @@ import pytest
 
 from tests.conftest import Command
 from tests.pipeline.forked_stages import ForkedStages
-from verify.workspace import edit, set_param
+from verify.workspace import ROOT, edit, set_param
 from wm.core.params import STAGES
 
 
@@ -97,6 +97,20 @@ def test_a_vision_model_is_the_one_of_the_params_or_of_the_command(
     done = shell(bare, "python", "-B", "-m", *command, check=False)
     assert contents(bare) == before
     assert reason in one_line(done.returncode, done.stderr)
+
+
+SCRIPTS = sorted(path.stem for path in (ROOT / "stages").glob("[!_]*.py") if path.stem != "wm")
+
+
+@pytest.mark.parametrize(("script", "path"), [("collect", ""), *((name, ".") for name in SCRIPTS)])
+def test_a_script_that_is_run_as_a_file_says_how_it_is_run(
+    bare: Path, shell: Command, script: str, path: str
+) -> None:
+    """With PYTHONPATH it would find the package, and leave NumPy's kernels to the processor."""
+    command = ["python", "-B", f"stages/{script}.py", "vae"]
+    done = shell(bare, *command, check=False, PYTHONPATH=path)
+    line = one_line(done.returncode, done.stderr)
+    assert line == f"error: run it as a module, in {bare}: python -m stages.{script} vae"
 
 
 def test_a_mistyped_param_is_named(bare: Path, shell: Command, tmp_path: Path) -> None:
@@ -258,3 +272,41 @@ def test_uneven_shards_are_not_driven_twice_after_a_failure(
     assert [row.split(",")[0] for row in rows] == ["0", "1", "2", "3", "4"]
     assert len({row.split(",")[1] for row in rows}) == 5
     assert json.loads((folder / "metrics/evaluate.json").read_text())["episodes"] == 5
+
+
+def test_an_output_that_dvc_would_refuse_is_said_before_the_work_and_another_cache_works(
+    source: Path, stages: ForkedStages, shell: Command, tmp_path: Path
+) -> None:
+    folder = shutil.copytree(source, tmp_path / "linked")
+    (folder / "data").rename(tmp_path / "data")
+    (folder / "data").symlink_to(tmp_path / "data")
+    done = shell(folder, "dvc", "repro", "--force", "-s", "collect", check=False)
+    line = re.sub(r"(?m)^ERROR: .*\n", "", done.stderr)
+    assert line.startswith("error: data: a link out of this repository")
+    assert line.count("\n") == 1
+
+    (folder / "data").unlink()
+    match = re.search("`dvc cache dir --local .* && (dvc config .*?)`", line)
+    assert match
+    shell(folder, "dvc", "cache", "dir", "--local", str(tmp_path / "disk/cache"))
+    shell(folder, *match[1].split())
+    shell(folder, "dvc", "repro", "-s", "collect")
+    for file in (folder / "data/episodes").iterdir():
+        assert file.readlink().is_relative_to(tmp_path / "disk/cache")
+    stages.run(folder, "encode")
+
+
+def test_committed_outputs_of_a_stage_that_failed_under_dvc_come_back(
+    source: Path, shell: Command, tmp_path: Path
+) -> None:
+    folder = shutil.copytree(source, tmp_path / "failed")
+    set_param(folder, "executor", "nobody")
+    done = shell(folder, "dvc", "repro", "--force", "-s", "collect", check=False)
+    line = re.sub(r"(?m)^ERROR: .*\n", "", done.stderr)
+    assert line.startswith("error: params.yaml: executor: ")
+    assert line.count("\n") == 1
+    assert not (folder / "metrics/collect.json").exists()
+    match = re.search("`(git checkout -- .*?)`", line)
+    assert match
+    shell(folder, *match[1].split())
+    assert (folder / "metrics/collect.json").exists()

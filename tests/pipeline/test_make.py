@@ -1,5 +1,6 @@
 """The Makefile, where it stands in a user's way: Python's version, half a .venv, paths."""
 
+import os
 import shutil
 import subprocess
 import sys
@@ -69,6 +70,15 @@ def test_a_half_made_environment_is_made_anew(checkout: Path) -> None:
     (checkout / "status").write_text("0")
     assert make(checkout).returncode == 0
     assert not (checkout / ".venv/bin/left").exists()
+
+
+def test_python_may_look_for_the_stages_in_their_folder(checkout: Path) -> None:
+    """Under PYTHONSAFEPATH `python -m stages.collect` would not."""
+    assert make(checkout).returncode == 0
+    write(checkout / ".venv/bin/dvc", "#!/bin/sh\necho ${PYTHONSAFEPATH-unset} > safe\n")
+    env = {**os.environ, "PYTHONSAFEPATH": "1"}
+    subprocess.run(["make", "repro"], cwd=checkout, env=env, check=True)
+    assert (checkout / "safe").read_text() == "unset\n"
 
 
 def test_a_copy_leaves_out_what_is_missing_and_repositories_inside(

@@ -1,11 +1,17 @@
 import os
+import shlex
+import shutil
 import signal
+import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 import torch
+import yaml
 
+from verify.workspace import ROOT
 from wm.core.errors import UserError
 from wm.runtime.entry import main
 
@@ -104,3 +110,103 @@ def test_a_bug_keeps_its_traceback() -> None:
 def test_a_finished_stage_is_not_interrupted(name: signal.Signals) -> None:
     main(lambda: None)
     os.kill(os.getpid(), name)
+
+
+OUTPUTS = sorted(
+    {
+        Path(out).parts[0]
+        for stage in yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"].values()
+        for out in stage.get("outs", [])
+    }
+)
+
+
+@pytest.fixture
+def checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A git repository with two committed outputs, in which DVC runs a stage."""
+    folder = tmp_path / "checkout"
+    for name in ("metrics/collect.json", "plots/a curve.csv"):
+        (folder / name).parent.mkdir(parents=True)
+        (folder / name).write_text("as committed")
+    for command in ("init -q", "add -A"):  # what is in the index is enough
+        subprocess.run(["git", *command.split()], cwd=folder, check=True)
+    monkeypatch.chdir(folder)
+    monkeypatch.setenv("DVC_STAGE", "collect")
+    monkeypatch.setenv("DVC_ROOT", str(folder))
+    return folder
+
+
+def line_of(run: Callable[[], None], capsys: pytest.CaptureFixture[str]) -> str:
+    """What `main` prints, which must be one line, on its way to another exit status than 0."""
+    with pytest.raises(SystemExit):
+        main(run)
+    printed = capsys.readouterr().err
+    assert printed.count("\n") == 1
+    return printed
+
+
+def fail() -> None:
+    raise UserError("params.yaml: seed: missing")
+
+
+@pytest.mark.parametrize("output", OUTPUTS)
+def test_a_folder_that_dvc_would_refuse_is_named_before_the_work(
+    output: str, checkout: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (checkout / output).symlink_to(checkout.parent)
+    line = line_of(lambda: pytest.fail("the stage ran"), capsys)
+    assert line.startswith(f"error: {output}: a link out of this repository")
+    assert "dvc cache dir --local" in line
+
+
+@pytest.mark.usefixtures("handlers")
+def test_links_that_dvc_does_not_refuse_are_left_alone(
+    checkout: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (checkout / "disk").mkdir()
+    (checkout / "models").symlink_to("disk")
+    (checkout / "checkpoints").symlink_to(checkout.parent)
+    main(lambda: None)
+    (checkout / "data").symlink_to(checkout.parent)
+    shutil.rmtree(checkout / ".git")  # core.no_scm
+    main(lambda: None)
+    subprocess.run(["git", "init", "-q"], cwd=checkout, check=True)
+    monkeypatch.delenv("DVC_STAGE")  # by hand
+    main(lambda: None)
+
+
+@pytest.mark.usefixtures("handlers")
+@pytest.mark.parametrize("error", [UserError("no"), OSError(5, "no"), KeyboardInterrupt()])
+def test_an_error_says_how_to_bring_back_what_dvc_has_deleted(
+    error: BaseException, checkout: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def run() -> None:
+        raise error
+
+    assert "git" not in line_of(run, capsys)
+    shutil.rmtree(checkout / "plots")
+    command = "git checkout -- 'plots/a curve.csv'"
+    assert f"; DVC has deleted outputs: `{command}` brings them back" in line_of(run, capsys)
+    subprocess.run(shlex.split(command), cwd=checkout, check=True)
+    assert "git" not in line_of(run, capsys)
+
+
+@pytest.mark.parametrize("where", ["by hand", "temporary copy", "no git", "no repository", "link"])
+def test_nothing_is_to_be_brought_back(
+    where: str,
+    checkout: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    plots = (checkout / "plots").rename(checkout.parent / "plots")
+    if where == "by hand":
+        monkeypatch.delenv("DVC_ROOT")
+    elif where == "temporary copy":
+        monkeypatch.setenv("DVC_ROOT", str(checkout.parent))
+    elif where == "no git":
+        monkeypatch.setenv("PATH", "")
+    elif where == "no repository":
+        shutil.rmtree(checkout / ".git")
+    else:
+        (checkout / "plots").symlink_to(plots)
+    assert line_of(fail, capsys) == "error: params.yaml: seed: missing\n"

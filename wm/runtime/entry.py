@@ -8,6 +8,7 @@ import sys
 from collections.abc import Callable
 
 from wm.core.errors import UserError
+from wm.runtime import dvc
 
 TRACEBACK = "WM_TRACEBACK"
 """Environment variable that, if it is not empty, has errors end in a traceback: for developers."""
@@ -18,18 +19,18 @@ def main(run: Callable[[], None]) -> None:
 
     A UserError, and what the system refuses (a full disk, a folder that is read-only, no memory),
     become one line on stderr and exit code 1; Ctrl-C and SIGTERM say that the next run resumes.
+    The line ends in how to bring back committed outputs, where DVC has deleted them.
     """
     # SIGTERM unwinds like Ctrl-C, so that worker processes and temporary files are cleaned up
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
+        dvc.refuse_links()
         run()
-        # too late: an exit code other than 0 would have dvc run a finished stage again
-        for name in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(name, signal.SIG_IGN)
+        _ignore_signals()  # an exit code other than 0 would have dvc run a finished stage again
     except UserError as error:
         if os.environ.get(TRACEBACK):
             raise
-        print(f"error: {error}", file=sys.stderr)
+        print(f"error: {error}{dvc.way_back()}", file=sys.stderr)
         raise SystemExit(1) from None
     except (OSError, MemoryError, RuntimeError) as error:
         if isinstance(error, RuntimeError) and not _is_out_of_memory(error):
@@ -37,11 +38,18 @@ def main(run: Callable[[], None]) -> None:
         if os.environ.get(TRACEBACK):
             raise
         reason = " ".join(str(error).split()) or "out of memory"
-        print(f"error: {reason}; mend it and run it again: it resumes", file=sys.stderr)
+        line = f"error: {reason}; mend it and run it again: it resumes{dvc.way_back()}"
+        print(line, file=sys.stderr)
         raise SystemExit(1) from None
     except KeyboardInterrupt:
-        print("interrupted: run it again and it resumes", file=sys.stderr)
+        _ignore_signals()  # a second Ctrl-C would end in a traceback
+        print(f"interrupted: run it again and it resumes{dvc.way_back()}", file=sys.stderr)
         raise SystemExit(130) from None
+
+
+def _ignore_signals() -> None:
+    for name in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(name, signal.SIG_IGN)
 
 
 def _is_out_of_memory(error: RuntimeError) -> bool:
