@@ -167,10 +167,10 @@ def publish(directory: Path | str) -> Iterator[Path]:
     try:
         for stale in directory.parent.glob(f".{directory.name}.*.*"):
             if not _is_running(stale.suffixes[-2:-1]):
-                shutil.rmtree(stale)
+                _remove(stale)
         temporary.mkdir(parents=True)
     except OSError as error:
-        raise UserError(f"{directory}: cannot be written ({error.strerror})") from None
+        raise UserError(f"{directory}: cannot be written ({error.strerror or error})") from None
     try:
         yield temporary
         try:
@@ -183,7 +183,16 @@ def publish(directory: Path | str) -> Iterator[Path]:
             raise
     finally:
         for leftover in (temporary, old):
-            shutil.rmtree(leftover, ignore_errors=True)
+            with contextlib.suppress(OSError):
+                _remove(leftover)
+
+
+def _remove(folder: Path) -> None:
+    """Removes a folder, or what is a link to one."""
+    if folder.is_symlink():
+        folder.unlink()
+    else:
+        shutil.rmtree(folder)
 
 
 def _is_running(suffix: list[str]) -> bool:
