@@ -1,11 +1,15 @@
 """Tracks that are kept: those of gymnasium, and no more memory than they need."""
 
 import gc
+import sys
 
 import numpy as np
+import pytest
 
-from verify.soak import Undrawn, resident_mib
+from verify.soak import Undrawn, allocated_bytes, resident_mib
 from wm.env.fast import track
+from wm.env.fast.car_physics import FastCar, World
+from wm.env.fast.environment import make
 
 
 def test_a_cached_track_and_the_generator_after_it_are_the_same_as_new() -> None:
@@ -39,3 +43,29 @@ def test_new_tracks_leave_no_memory_behind() -> None:
 
     settled = after(range(50))  # the cache is full
     assert after(range(50, 130)) - settled < 3  # MiB; the shapes of 80 tracks' tiles are 7
+
+
+def test_episodes_on_new_tracks_leave_no_python_objects_behind() -> None:
+    env = make()
+
+    def after(seeds: range) -> int:
+        for seed in (*seeds, 0):
+            env.reset(seed=seed)
+        track._cache.clear()  # what is kept is then the last track, the same every time
+        gc.collect()
+        return sys.getallocatedblocks()
+
+    settled = after(range(1, 11))
+    assert after(range(11, 31)) - settled < 100  # the integers of 20 tracks' tiles are 700
+
+
+@pytest.mark.skipif(allocated_bytes() is None, reason="needs the C library's mallinfo2")
+def test_new_cars_leave_no_memory_behind() -> None:
+    def after(cars: int) -> int:
+        for _ in range(cars):
+            FastCar(World((0, 0)), 0.0, 0.0, 0.0).destroy()
+        gc.collect()
+        return allocated_bytes() or 0
+
+    settled = after(50)
+    assert after(400) - settled < 100_000  # the shapes of 400 cars are 970,000

@@ -12,7 +12,6 @@ from typing import Any
 import cv2
 import gymnasium
 import numpy as np
-from Box2D import b2World
 from gymnasium import spaces
 from gymnasium.envs.box2d.car_racing import (
     FPS,
@@ -36,7 +35,7 @@ from wm.core.car_racing import (
     VISIBLE_ROWS,
 )
 from wm.env.fast import car_sprite
-from wm.env.fast.car_physics import FastCar, TileListener
+from wm.env.fast.car_physics import FastCar, TileListener, World
 from wm.env.fast.track import Track, generate_track
 from wm.env.fast.track_texture import LEVELS, TEXELS, grass
 
@@ -85,7 +84,7 @@ class FastCarRacing(CarRacing):
             self.car.destroy()  # or its wheels, which refer to themselves, would leak
         # A world of its own for each episode: nothing can depend on the episodes before
         self.contactListener_keepref = TileListener(len(self.track), self._reached)
-        self.world = b2World((0, 0), contactListener=self.contactListener_keepref)
+        self.world = World((0, 0), contactListener=self.contactListener_keepref)
         road = self.world.CreateStaticBody()
         for fixture in self._track.fixtures:
             road.CreateFixture(fixture)

@@ -23,6 +23,10 @@ CACHED_TRACKS = 32  # about 2 MB each
 # callbacks of hull against tile, which gymnasium uses to no effect but a tile's shade of grey.
 WHEEL_CATEGORY = 0x0020
 
+# A world never gives back its references to user data, so tiles of different tracks share theirs:
+# integers of their own would be 1.2 KB a new track.
+_indices: dict[int, int] = {}
+
 
 @dataclass(frozen=True)
 class Track:
@@ -54,7 +58,7 @@ def fixture(corners: list[tuple[float, float]], index: int) -> fixtureDef:
     definition.owned_shape = shape
     definition.isSensor = True
     definition.maskBits = WHEEL_CATEGORY
-    definition.userData = index
+    definition.userData = _indices.setdefault(index, index)
     return definition
 
 
