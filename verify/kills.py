@@ -25,9 +25,11 @@ WITH_WORKERS = ("collect", "train_controller", "evaluate")
 """They count what they have kept, so none of it may be done twice; what is under way in a worker is
 not counted. A training counts a step before it saves it."""
 SHARDS = {
-    "shard_episodes: 8 ": "shard_episodes: 1 ",
-    "max_steps: 40, shard_episodes: 2": "max_steps: 40, shard_episodes: 1",
-}  # several shards for each of two workers, even at the smoke scale
+    "shard_episodes: 8 ": "shard_episodes: 4 ",
+    "evaluate: {episodes: 4, max_steps: 40": "evaluate: {episodes: 5, max_steps: 40",
+    "shard_candidates: 2 ": "shard_candidates: 3 ",
+}
+"""Changes to params.yaml: several shards for each of two workers, the last one shorter."""
 
 
 def rows(folder: Path, stages: Sequence[str], moments: int, seed: int) -> Iterator[dict[str, Any]]:

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
+import json
 import os
 import re
 import shutil
+import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -14,6 +18,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from distributed import Client
 
 from tests.runtime.tasks import build, die, fail, mark, refuse, square
 from tests.servers import Dask
@@ -23,6 +28,44 @@ from wm.core.params import SharedParams
 from wm.runtime import cluster
 from wm.runtime.cluster import Cluster
 from wm.runtime.executor import create_executor
+
+NO_SCHEDULERS = [
+    *("", " ", "tcp://", "tls://", "ws://", "ucx://", "://", "tcp://tcp://127.0.0.1:1"),
+    *("127.0.0.1", "tcp://:8786", "tcp://127.0.0.1:0", "tcp://127.0.0.1:99999"),
+    *(
+        "tcp://127.0.0.1:abc",
+        "tcp://[::1:8786",
+        " tcp://127.0.0.1:1",
+        "inproc://x",
+        "inproc://1/1/1",
+    ),
+    *("http://127.0.0.1:8787", "ucx://127.0.0.1:1", "tls://127.0.0.1:1", "tcp://127.0.0.1:1"),
+    *("tcp://\0:1", "tcp://a\nb\x1b[31m:1", "tcp://ü..x:1", f"tcp://{'a' * 10_000}:1"),
+    "tcp://no-such-host.invalid:8786",
+]
+ANSWERS = {
+    "silent": b"",
+    "a web server's": b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n",
+    "an SSH server's": b"SSH-2.0-OpenSSH_9.6\r\n",
+    "a frame of nothing": bytes(8),
+    "a frame of nonsense": (8).to_bytes(8, "little") + b"\xff" * 8,
+    "a frame cut short": (1000).to_bytes(8, "little"),
+}
+TRY = """
+import json, sys, time
+from wm.core.errors import UserError
+from wm.runtime import cluster
+
+cluster.CONNECT = 1
+for address in json.loads(sys.argv[1]):
+    before = time.monotonic()
+    try:
+        cluster.Cluster(address, list)
+    except UserError as error:
+        print(error, file=sys.stderr)
+    assert time.monotonic() - before < 5, address
+"""
+"""A process that says of each address in turn, and at its end, what a stage would."""
 
 SHARED = SharedParams(vision="vae", scale="smoke", seed=0, precision="fp32", threads=1)
 
@@ -123,13 +166,14 @@ def test_the_digest_of_the_code_sees_every_room(tmp_path: Path) -> None:
 
 
 def test_nobody_there_is_a_user_error(dask: Dask, monkeypatch: pytest.MonkeyPatch) -> None:
-    for name, seconds in {"WAIT": 2, "POLL": 0.5, "CONNECT": 1}.items():
+    for name, seconds in {"WAIT": 2, "POLL": 0.5}.items():
         monkeypatch.setattr(cluster, name, seconds)
     with (
         Cluster(dask.address, build) as workers,
         pytest.raises(UserError, match="no worker for 2 s"),
     ):
         list(workers.map(square, [1]))
+    monkeypatch.setattr(cluster, "CONNECT", 1)
     with pytest.raises(UserError, match="no Dask scheduler answers"):
         Cluster("tcp://127.0.0.1:1", build)
     with pytest.raises(UserError, match="scheduler: executor dask needs its address"):
@@ -185,3 +229,102 @@ def test_a_worker_of_several_threads_or_of_other_code_is_refused(
         (tmp_path / "away").rmdir()
         with pytest.raises(UserError, match="away is not there"):
             list(workers.map(square, [1]))
+
+
+def refused(addresses: list[str], before: str = "") -> list[str]:
+    """Returns the reasons why `addresses` are no schedulers, a line each and nothing besides."""
+    done = subprocess.run([sys.executable, "-c", before + TRY, json.dumps(addresses)], cwd=ROOT,
+                          capture_output=True, text=True, timeout=50)  # fmt: skip
+    lines = done.stderr.splitlines()
+    assert len(lines) == len(addresses), done.stderr
+    for line, address in zip(lines, addresses, strict=True):
+        no_scheduler = f"params.yaml: scheduler: no Dask scheduler answers at {address!r:.100} ("
+        assert line.startswith(no_scheduler)
+        assert line.endswith("such as tcp://host:8786, or set executor to process")
+        assert len(line) < 500
+    assert (done.returncode, done.stdout) == (0, "")
+    return lines
+
+
+def test_an_address_that_is_no_schedulers_is_one_line_and_the_end() -> None:
+    lines = dict(zip(NO_SCHEDULERS, refused(NO_SCHEDULERS), strict=True))
+    assert "unknown address scheme 'http'" in lines["http://127.0.0.1:8787"]
+    assert "missing port number" in lines["127.0.0.1"]
+    assert "check your TLS configuration" in lines["tls://127.0.0.1:1"]
+    assert "Connection refused" in lines["tcp://127.0.0.1:1"]
+
+
+@contextlib.contextmanager
+def answering(answer: bytes | None) -> Iterator[int]:
+    """Yields the port of a server that answers so to whatever connects; with None, that closes."""
+    held = []
+
+    def serve() -> None:
+        with contextlib.suppress(OSError):  # closed below
+            while True:
+                connection, _ = server.accept()
+                if answer is None:
+                    connection.close()
+                else:
+                    connection.sendall(answer)
+                    held.append(connection)
+
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        serving = threading.Thread(target=serve)
+        serving.start()
+        try:
+            yield server.getsockname()[1]
+        finally:
+            server.shutdown(socket.SHUT_RDWR)
+            serving.join()
+            for connection in held:
+                connection.close()
+
+
+@contextlib.contextmanager
+def unreachable() -> Iterator[int]:
+    """Yields a port that takes up no connection: its queue of one is full."""
+    with contextlib.ExitStack() as stack:
+        server = stack.enter_context(socket.socket())
+        server.bind(("127.0.0.1", 0))
+        server.listen(0)
+        for _ in range(3):
+            waiting = stack.enter_context(socket.socket())
+            waiting.setblocking(False)
+            waiting.connect_ex(server.getsockname())
+        yield server.getsockname()[1]
+
+
+def test_whatever_else_answers_or_does_not_is_one_line_and_the_end(dask: Dask) -> None:
+    dask.add_worker()
+    dask.wait_for(1)
+    with Client(dask.address, set_as_default=False) as client:
+        addresses = list(client.nthreads())  # of the worker
+    with contextlib.ExitStack() as stack:
+        for answer in (*ANSWERS.values(), None):
+            port = stack.enter_context(answering(answer))
+            addresses.append(f"tcp://127.0.0.1:{port}")
+            if answer in (None, b"", ANSWERS["a web server's"]):
+                addresses.append(f"ws://127.0.0.1:{port}")
+        addresses.append(f"tcp://127.0.0.1:{stack.enter_context(unreachable())}")
+        reasons = dict(zip(addresses, refused(addresses), strict=True))
+        dask.scheduler.send_signal(signal.SIGSTOP)
+        reasons[dask.address] = refused([dask.address])[0]
+    assert "nothing within 1 s" in reasons[addresses[1]]
+    assert "nothing within 1 s" in reasons[dask.address]
+
+
+def test_a_name_server_that_is_silent_holds_up_nothing() -> None:
+    silent = """
+import socket, time
+
+known = socket.getaddrinfo
+
+def getaddrinfo(*arguments, flags=0, **others):
+    if not flags:  # Dask tries numbers first
+        time.sleep(100)
+    return known(*arguments, flags=flags, **others)
+
+socket.getaddrinfo = getaddrinfo
+"""
+    assert "nothing within 1 s" in refused(["tcp://head:8786"], before=silent)[0]

@@ -8,12 +8,16 @@ sent: a cluster belongs on a network that is trusted.
 
 from __future__ import annotations
 
+import asyncio
+import concurrent.futures
 import hashlib
 import importlib
 import logging
 import os
 import pickle
+import socket
 import threading
+import time
 import uuid
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator
@@ -24,6 +28,7 @@ from types import TracebackType
 from typing import Any, Generic, TypeVar
 
 from distributed import Client, Future, KilledWorker, get_worker
+from distributed.comm.addressing import get_address_host_port
 
 from wm.core.errors import UserError
 from wm.runtime.checkpoint import versions
@@ -32,8 +37,10 @@ Context = TypeVar("Context")
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
-CONNECT = 30
-"""Seconds for the scheduler to answer."""
+CONNECT = 15
+"""Seconds for the scheduler to answer at the start."""
+FETCH = 30
+"""Seconds for the scheduler to hand over a result that is there."""
 WAIT = 60
 """Seconds without a single worker before giving up."""
 POLL = 5.0
@@ -94,13 +101,14 @@ class Cluster(Generic[Context]):
         for name in ("distributed", "distributed.client", "tornado", "tornado.application"):
             logging.getLogger(name).setLevel(logging.CRITICAL)
         try:
+            _try(address)
             self._client = Client(address, timeout=CONNECT, set_as_default=False)
-        except (OSError, ValueError) as error:
-            reason = " ".join(str(error).split())
+        except Exception as error:  # whatever answers there, Dask's parser meets it first
             raise UserError(
-                f"params.yaml: scheduler: no Dask scheduler answers at {address} ({reason}); "
-                "start one, or set executor to process"
-            ) from None
+                f"params.yaml: scheduler: no Dask scheduler answers at {address!r:.100} "
+                f"({_reason(error):.200}); start one and give its address, such as "
+                "tcp://host:8786, or set executor to process"
+            ) from error
         self._name = _Client(uuid.uuid4().hex, os.getcwd(), CODE, _kernels())
         self._build = build
 
@@ -156,7 +164,7 @@ class Cluster(Generic[Context]):
                 )
         if error is None:
             try:
-                return future.result(timeout=CONNECT)
+                return future.result(timeout=FETCH)
             except (CancelledError, OSError):  # TimeoutError is one
                 raise self._lost() from None
         if isinstance(error, KilledWorker):
@@ -179,6 +187,56 @@ class Cluster(Generic[Context]):
             f"scheduler {self._address}: lost; start it and its workers and run it again, it "
             "resumes"
         )
+
+
+def _try(address: str) -> None:
+    """Registers at a scheduler and leaves it; raises any Exception, within CONNECT seconds, where
+    none answers at `address`.
+
+    A Client that fails leaves a thread behind, which holds up this process's end. One in an event
+    loop of its own does not.
+    """
+    deadline = time.monotonic() + CONNECT
+    _look_up(*get_address_host_port(address))
+
+    async def register() -> None:
+        patience = 0.9 * CONNECT  # ends before the deadline, as Dask knows what it waits for
+        client = Client(address, timeout=patience, set_as_default=False, asynchronous=True)
+        try:
+            await asyncio.wait_for(client, deadline - time.monotonic())
+        finally:
+            await client.close()
+
+    asyncio.run(register())
+
+
+def _look_up(host: str, port: int) -> None:
+    """Raises OSError or ValueError where no name server knows `host` within CONNECT seconds.
+
+    Its thread may be left behind: asyncio's own would be waited for as long as name servers are.
+    """
+    if not host or not 0 < port < 65536:
+        raise ValueError("it needs a host and a port from 1 to 65535")
+    found: concurrent.futures.Future[object] = concurrent.futures.Future()
+
+    def look_up() -> None:
+        try:
+            found.set_result(socket.getaddrinfo(host, port))
+        except (OSError, ValueError) as error:
+            found.set_exception(error)
+
+    threading.Thread(target=look_up, daemon=True).start()
+    found.result(timeout=CONNECT)
+
+
+def _reason(error: BaseException) -> str:
+    """Returns the message of what caused `error` in the end, in one line."""
+    reason = f"nothing within {CONNECT} s" if isinstance(error, TimeoutError) else repr(error)
+    cause: BaseException | None = error
+    while cause is not None:
+        reason = " ".join(str(cause).split()) or reason
+        cause = cause.__cause__
+    return reason
 
 
 _START = (
