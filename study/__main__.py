@@ -16,7 +16,7 @@ from __future__ import annotations
 import argparse
 import sys
 
-from study import exhibits, experiments, grid, random_policy, report, runs, table
+from study import exhibits, experiments, grid, random_policy, report, runs, table, tracks
 from study.grid import Cell
 from wm.core.errors import UserError
 
@@ -59,7 +59,8 @@ def main() -> None:
 def _run(wanted: list[Cell]) -> None:
     """Runs the cells that have no result, one after the other."""
     experiments.check_committed()
-    missing = _without_result(wanted)
+    if missing := _without_result(wanted):
+        _check_tracks()
     for cell in missing:
         experiments.fetch(cell)
     # what an earlier attempt finished and did not live to keep
@@ -89,6 +90,15 @@ def _without_result(wanted: list[Cell]) -> list[Cell]:
         _say(f"kept, though the code has changed since: {', '.join(older)}; to run one again, "
              f"delete its folder in {runs.RUNS}")  # fmt: skip
     return missing
+
+
+def _check_tracks() -> None:
+    """Raises UserError if runs are kept that did not drive the tracks that evaluate drives now: no
+    table would hold both."""
+    others = {run.tracks for run in runs.load_all()} - {None, tracks.EVALUATION}
+    if others:
+        raise UserError(f"{runs.RUNS}: holds runs on {', '.join(map(str, others))} tracks, which "
+                        "do not compare with what runs now; move them elsewhere")  # fmt: skip
 
 
 def _kept(cell: Cell) -> bool:

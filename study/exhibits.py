@@ -200,7 +200,7 @@ def _drive(
 ) -> dict[str, Any]:
     """Drives the shard of an evaluated episode again and records where the car was."""
     _, evaluate = params.load("evaluate", Evaluate, run.folder / "params.yaml")
-    recorded = run.record.curve("evaluate")
+    recorded = run.record.curve("evaluate")  # a row an episode, in order
     ordered = recorded.sort_values("return", kind="stable")["episode"]
     episode = int(ordered.iloc[round(place * (len(ordered) - 1))])
     shard, size = episode // evaluate.shard_episodes, evaluate.shard_episodes
@@ -218,7 +218,7 @@ def _drive(
         torch.Generator().manual_seed(seeding.integer(run.shared.seed, "evaluate", "noise", shard)),
     )  # fmt: skip
     outcomes = rollout(
-        envs, [seeding.evaluation_seed(i) for i in members], agent,
+        envs, [int(recorded["seed"][i]) for i in members], agent,
         max_steps=evaluate.max_steps, telemetry=follow,
     )  # fmt: skip
     for i, outcome in zip(members, outcomes, strict=True):

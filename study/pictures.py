@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from study import figures
+from study import figures, tracks
 from study.figures import Panel
 from study.formatting import number, signed
 from study.grid import OURS, THEIRS, TITLES
@@ -124,6 +124,7 @@ def trajectories(exhibits: Exhibits | None) -> list[tuple[Panel, dict[str, Any]]
         said = {
             **facts,
             "title": TITLES[name],
+            "tracks": tracks.name([facts["seed"]]),
             "points": number(facts["return"], 0),
             "off": f"{100 * off.mean():.1f}",
             "times": len(figures.stretches(off)),

@@ -15,7 +15,7 @@ import jinja2
 import numpy as np
 import pandas as pd
 
-from study import claims, figures, grid, panels, pictures, random_policy, runs, table
+from study import claims, figures, grid, panels, pictures, random_policy, runs, table, tracks
 from study.comparison import NOT_SHOWN, RETURN
 from study.figures import Panel
 from study.formatting import number, signed
@@ -66,6 +66,7 @@ def _render(
     main = pairs.pop((OURS, THEIRS), None)
     answered = main is not None and RETURN.key in main["measures"]
     mine, others = _of_the_grid(kept)
+    driven = " and ".join(sorted({run.tracks for run in kept if run.tracks}))
     return environment.from_string(TEMPLATE.read_text(encoding="utf-8")).render(
         colours=figures.COLOURS,
         titles=TITLES,
@@ -82,6 +83,8 @@ def _render(
         returns=_drawn(panels.return_panels(mine)),
         seeds={name: [run.seed for run in mine.get(name, [])] for name in (THEIRS, OURS)},
         episodes=_episodes(mine),
+        tracks=driven,
+        about_tracks=tracks.ABOUT.get(driven, ""),
         long=_long(kept),
         dreams=pictures.dreams(exhibits),
         drives=[(panel, _svg(panel), facts) for panel, facts in pictures.trajectories(exhibits)],
@@ -100,7 +103,7 @@ def _render(
 
 
 def _episodes(mine: dict[str, list[RunRecord]]) -> str:
-    """Returns how many official episodes a run has: one number if all have the same, else both
+    """Returns how many episodes of evaluate a run has: one number if all have the same, else both
     ends."""
     found = {run.metrics["evaluate"]["episodes"] for of in mine.values() for run in of}
     return DASH.join(number(end, 0) for end in sorted({min(found), max(found)})) if found else ""
@@ -117,6 +120,8 @@ def _long(kept: Sequence[RunRecord]) -> list[dict[str, Any]]:
         chosen = runs.load(f"{short[run.variant]}-{run.seed}") if run.variant in short else None
         if chosen is None or run.error is not None or chosen.error is not None:
             continue
+        if run.tracks != chosen.tracks:  # then none of them had a part in choosing it
+            continue
         drives = run.curve("evaluate")
         first = drives["episode"] < chosen.metrics["evaluate"]["episodes"]
         returns = drives["return"].to_numpy(np.float64)
@@ -124,6 +129,7 @@ def _long(kept: Sequence[RunRecord]) -> list[dict[str, Any]]:
         shown.append({
             "cell": chosen.cell,
             "variant": chosen.variant,
+            "tracks": run.tracks,
             "same": run.hashes.get(CONTROLLER) == chosen.hashes.get(CONTROLLER),
             "processors": [of.machine["processor"] for of in (chosen, run)],
             "chosen": chosen.metrics["evaluate"]["mean"],
@@ -170,8 +176,10 @@ def _not_run(kept: Sequence[RunRecord]) -> list[tuple[str, list[str]]]:
 def _random() -> dict[str, Any] | None:
     if not random_policy.CSV.exists():
         return None
-    returns = pd.read_csv(random_policy.CSV)["return"]
-    return {"mean": float(returns.mean()), "std": float(returns.std()), "episodes": len(returns)}
+    drives = pd.read_csv(random_policy.CSV)
+    returns = drives["return"]
+    return {"mean": float(returns.mean()), "std": float(returns.std()), "episodes": len(returns),
+            "tracks": tracks.name(drives["seed"])}  # fmt: skip
 
 
 # the table of runs, and what made them
@@ -187,6 +195,7 @@ def _table_row(run: RunRecord) -> dict[str, Any]:
         "return": DASH if mean is None else number(mean, 1),
         "std": "" if std is None else number(std, 1),
         "numbers": [number(row[key], digits) if key in row else DASH for _, key, digits in COLUMNS],
+        "tracks": run.tracks or "",
         "commit": run.commit[:7],
         "processor": run.machine.get("processor", ""),
     }

@@ -13,7 +13,7 @@ from typing import Any
 import pandas as pd
 from pydantic import Field
 
-from study import grid
+from study import grid, tracks
 from study.grid import Cell
 from wm.core import artifacts
 from wm.core.errors import UserError
@@ -63,20 +63,28 @@ class RunRecord(Params):
         """The folder that it is kept in."""
         return RUNS / self.cell
 
+    @property
+    def tracks(self) -> str | None:
+        """The name of the tracks that evaluate drove, by the seeds it wrote; None if there is no
+        evaluate.csv, as in a run that failed."""
+        if not (self.directory / "evaluate.csv").exists():
+            return None
+        return tracks.name(self.curve("evaluate")["seed"])
+
     def row(self) -> dict[str, Any]:
         """Returns the numbers in one level: `<stage>.<metric>`, what it cost among them, and
-        `train_rnn.nll_gain` (nats a dimension): how much likelier than its last-value baseline the
-        memory finds what comes, which unlike `nll` itself compares across latent spaces."""
+        `train_rnn.nll_gain` (nats a dimension): how much likelier than a linear filter the memory
+        finds what comes. A run that was measured without the filter has no gain."""
         flat = {
             f"{stage}.{name}": value
             for numbers in (self.metrics, self.costs)
             for stage, values in numbers.items()
             for name, value in values.items()
         }
-        if "train_rnn.nll" in flat:
-            flat["train_rnn.nll_gain"] = flat["train_rnn.nll_last_value"] - flat["train_rnn.nll"]
-        return {"cell": self.cell, "variant": self.variant, "seed": self.seed, "scale": self.scale,
-                "commit": self.commit, "error": self.error, **flat}  # fmt: skip
+        if "train_rnn.nll_linear" in flat:
+            flat["train_rnn.nll_gain"] = flat["train_rnn.nll_linear"] - flat["train_rnn.nll"]
+        columns = ("cell", "variant", "seed", "scale", "commit", "tracks", "error")
+        return {column: getattr(self, column) for column in columns} | flat
 
     def curve(self, stage: str) -> pd.DataFrame:
         """Returns what a stage of CURVES left in plots/, a row a step, generation or episode.

@@ -8,9 +8,10 @@ from typing import Any
 import numpy as np
 
 from study import comparison, runs
-from study.comparison import MEASURES, PAIRS
+from study.comparison import MEASURES, PAIRS, UNJUDGED
 from study.runs import RESULTS, RunRecord
 from wm.core import artifacts
+from wm.core.errors import UserError
 
 CSV, COMPARISON = RESULTS / "study.csv", RESULTS / "comparison.json"
 OUTPUTS = {
@@ -57,7 +58,11 @@ def with_shared_costs(kept: Sequence[RunRecord]) -> list[RunRecord]:
 def compare(kept: Sequence[RunRecord]) -> dict[str, Any]:
     """Returns the rule, and for every pair of variants that have a seed in common what
     comparison.over_tracks says of each seed and, from two seeds on, comparison.over_seeds of each
-    measure that all these runs have."""
+    measure that all these runs have. `lacking` names the measures that not all of them have.
+
+    Raises UserError unless all runs drove tracks of one name.
+    """
+    _check_tracks(kept)
     whole = {(run.variant, run.seed, run.scale): run for run in kept if run.error is None}
     pairs = []
     for ours, theirs in PAIRS:
@@ -69,22 +74,31 @@ def compare(kept: Sequence[RunRecord]) -> dict[str, Any]:
         if not both:
             continue
         rows = [(mine.row(), other.row()) for mine, other in both]
-        measures = {
-            measure.key: comparison.over_seeds(
-                np.array([mine[measure.key] for mine, _ in rows], np.float64),
-                np.array([other[measure.key] for _, other in rows], np.float64),
-                measure.good,
-            )
-            for measure in MEASURES
-            if len(both) > 1  # one seed has no spread
-            and all(measure.key in mine and measure.key in other for mine, other in rows)
-        }
-        for measure in MEASURES:
-            if measure.key in measures and not measure.judged:
-                measures[measure.key]["verdict"] = comparison.BASELINE
+        measures, lacking = {}, []
+        for measure in MEASURES if len(both) > 1 else ():  # one seed has no spread
+            if not all(measure.key in row for pair in rows for row in pair):
+                lacking.append(measure.key)
+                continue
+            ours_had, theirs_had = np.array(
+                [[row[measure.key] for row in pair] for pair in rows], np.float64
+            ).T
+            found = comparison.over_seeds(ours_had, theirs_had, measure.good)
+            measures[measure.key] = found if measure.judged else found | {"verdict": UNJUDGED}
         tracks = [
             {"seed": mine.seed, **comparison.over_tracks(mine, other)} for mine, other in both
         ]
         pairs.append({"ours": ours, "theirs": theirs, "seeds": [run.seed for run, _ in both],
-                      "measures": measures, "tracks": tracks})  # fmt: skip
+                      "measures": measures, "lacking": lacking, "tracks": tracks})  # fmt: skip
     return {"rule": comparison.VERDICT, "pairs": pairs}
+
+
+def _check_tracks(kept: Sequence[RunRecord]) -> None:
+    """Raises UserError unless all runs drove tracks of one name."""
+    cells: dict[str, list[str]] = {}
+    for run in kept:
+        if run.tracks is not None:
+            cells.setdefault(run.tracks, []).append(run.cell)
+    if len(cells) > 1:
+        found = "; ".join(f"{name} tracks: {', '.join(of)}" for name, of in cells.items())
+        raise UserError(f"{runs.RUNS}: returns on different tracks do not compare; move the runs "
+                        f"of one sort elsewhere ({found})")  # fmt: skip

@@ -8,11 +8,12 @@ import pandas as pd
 import pytest
 
 from study import figures, grid, report, runs, table
-from study.comparison import TOO_FEW
+from study.comparison import TOO_FEW, UNJUDGED
 from study.figures import Panel
 from study.runs import RunRecord
 from wm.core import artifacts
 from wm.core.errors import UserError
+from wm.core.seeding import DEVELOPMENT_OFFSET, EVALUATION_OFFSET
 
 COSTS = {"seconds": 30.0, "frames_per_second": 99.0, "peak_memory_mb": 600.0}
 PICTURES = {f"{n}.png" for n in ("returns", "curves", "drives", "reconstructions", "dreams")}
@@ -23,15 +24,18 @@ def curve(generator: np.random.Generator, *columns: str) -> str:
     return "\n".join([",".join(columns), *lines]) + "\n"
 
 
-def save_run(variant: str, seed: int, episodes: int = 12) -> None:
+def save_run(
+    variant: str, seed: int, episodes: int = 12, baseline: str = "nll_linear",
+    first_track: int = EVALUATION_OFFSET,
+) -> None:  # fmt: skip
     generator = np.random.default_rng([seed, len(variant)])
     returns = 900 + 30 * generator.random(episodes)
     drives = "episode,seed,return,lap_finished\n" + "".join(
-        f"{i},{1000 + i},{value},{i % 2 == 0}\n" for i, value in enumerate(returns)
+        f"{i},{first_track + i},{value},{i % 2 == 0}\n" for i, value in enumerate(returns)
     )
     metrics = {
         "encode": {"ssim": 0.9 + 0.01 * generator.random(), "road_iou": 0.94},
-        "train_rnn": {"nll_last_value": 0.75, "nll": 0.3 + 0.1 * generator.random()},
+        "train_rnn": {baseline: 0.75, "nll": 0.3 + 0.1 * generator.random()},
         "evaluate": {"mean": returns.mean(), "std": returns.std(), "median": 9.0,
                      "min": returns.min(), "laps_finished": 7.0, "episodes": episodes},
     }  # fmt: skip
@@ -68,7 +72,8 @@ def save_exhibits() -> None:
         "mse": {variant: [0.001, 0.002, 0.003] for variant in ("vae", "vaegan")},
         "traversal": {variant: {"dimensions": [17], "kl": [2.5]} for variant in ("vae", "vaegan")},
         "traversal_values": [-3, 0, 3], "dream_steps": [1, 50],
-        "drives": [{"variant": "vae", "rank": "worst", "episode": 3, "seed": 1003, "return": 812.3,
+        "drives": [{"variant": "vae", "rank": "worst", "episode": 3, "seed": DEVELOPMENT_OFFSET + 3,
+                    "return": 812.3,
                     "lap_finished": False, "steps": 19}],
     }  # fmt: skip
     artifacts.save_tensors("results/exhibits.safetensors", tensors)
@@ -89,7 +94,10 @@ def written(tmp_path_factory: pytest.TempPathFactory) -> Path:
                             commit="89abcdef", error="train_rnn: <out> of memory")  # fmt: skip
         runs.save(failure, {})
         save_exhibits()
-        Path("results/random_policy.csv").write_text("episode,return\n0,-30.0\n1,-34.0\n")
+        first, second = EVALUATION_OFFSET, EVALUATION_OFFSET + 1
+        Path("results/random_policy.csv").write_text(
+            f"episode,seed,return\n0,{first},-30.0\n1,{second},-34.0\n"
+        )
         table.write()
         report.write()
     return folder
@@ -191,8 +199,75 @@ def test_a_control_of_one_seed_is_compared_over_its_tracks(copy: Path) -> None:
     assert f"over tracks): seed 0: {difference} ({ends})." in page(copy)
 
 
+def claim_on_memory(results: Path) -> str:
+    """The text of the claim, without markup and its table."""
+    claims = re.findall(r'<article class="claim">.*?</header>', page(results), re.DOTALL)
+    [found] = [claim for claim in claims if "the memory (MDN-RNN)" in claim]
+    return " ".join(re.sub(r"<[^>]*>", " ", found).split())
+
+
+def test_the_memory_is_judged_by_its_gain_on_the_linear_filter(written: Path) -> None:
+    text = claim_on_memory(written / "results")
+    assert "Measured: too few seeds on 1." in text
+    assert "Not judged" not in text
+    [pair] = json.loads((written / "results/comparison.json").read_text())["pairs"]
+    assert pair["measures"]["train_rnn.nll_gain"]["verdict"] == TOO_FEW
+    assert pair["measures"]["train_rnn.nll"]["verdict"] == UNJUDGED
+    assert pair["measures"]["train_rnn.nll_linear"]["verdict"] == UNJUDGED
+
+
+@pytest.mark.parametrize(
+    "measured_before", [("vae-0",), ("vae-0", "vae-1", "vaegan-0", "vaegan-1")]
+)
+def test_a_memory_measured_by_the_last_sample_is_not_judged(
+    copy: Path, measured_before: tuple[str, ...]
+) -> None:
+    for cell in measured_before:
+        variant, _, seed = cell.rpartition("-")
+        save_run(variant, int(seed), baseline="nll_last_value")
+    table.write()
+    report.write()
+    [pair] = json.loads((copy / "comparison.json").read_text())["pairs"]
+    assert "train_rnn.nll_gain" in pair["lacking"]
+    assert not {"train_rnn.nll_gain", "train_rnn.nll_linear"} & {*pair["measures"]}
+    text = claim_on_memory(copy)
+    assert "Not judged , as not all runs have it: its gain on a linear filter (nats). Runs" in text
+    assert text.count(UNJUDGED) == 2  # in place of the score, and of the NLL beside it
+
+
+def test_a_claim_that_nothing_measures_is_not_judged(written: Path) -> None:
+    """No run of these has a frame's error, a probe or a memory's seconds."""
+    content = page(written / "results")
+    assert content.count('<article class="claim">') == 4
+    assert "PSNR (dB)" in content.split("<strong>Not judged</strong>")[1]
+
+
+def test_the_page_says_which_tracks_were_driven(written: Path, copy: Path) -> None:
+    assert "· 12 evaluation tracks a run" in page(copy)
+    assert "<td>evaluation</td>" in page(copy)
+    assert "Development track 1073741827" in page(copy)  # that of the exhibit
+    assert "may be optimistic" not in page(copy)
+    for name, seed in (("vae", 0), ("vae", 1), ("vaegan", 0), ("vaegan", 1)):
+        save_run(name, seed, first_track=DEVELOPMENT_OFFSET)
+    with pytest.raises(UserError, match=r"evaluation tracks: vae-1024-0"):
+        table.write()
+    shutil.rmtree(copy / "runs/vae-1024-0")
+    table.write()
+    report.write()
+    assert "· 12 development tracks a run" in page(copy)
+    assert "returns on them may be optimistic" in page(copy)
+    assert "<td>development</td>" in page(copy)
+    assert "<td>evaluation</td>" not in page(copy)
+
+
+def test_a_long_run_on_other_tracks_than_the_chosen_is_not_shown_beside_it(copy: Path) -> None:
+    save_run("vae-1024", 0, episodes=20, first_track=DEVELOPMENT_OFFSET)
+    report.write()
+    assert "The best run, further" not in page(copy)
+
+
 def test_the_random_policy_is_summed_up(written: Path) -> None:
-    assert "<b>−32.0</b> ± 2.8 over 2 official episodes" in page(written / "results")  # noqa: RUF001
+    assert "<b>−32.0</b> ± 2.8 over 2 evaluation tracks" in page(written / "results")  # noqa: RUF001
 
 
 def test_without_exhibits_the_page_says_what_makes_them(copy: Path) -> None:

@@ -8,13 +8,15 @@ import pytest
 import yaml
 from scipy import stats
 
-from study import comparison, experiments, grid, runs, table
+from study import __main__ as command
+from study import comparison, experiments, grid, runs, table, tracks
 from study.comparison import BETTER, NOT_SHOWN, TOO_FEW, WORSE
 from study.runs import RunRecord
 from tests.conftest import Command
 from verify.workspace import ROOT
 from wm.core.errors import UserError
 from wm.core.params import SCALES
+from wm.core.seeding import DEVELOPMENT_OFFSET, EVALUATION_OFFSET, evaluation_seed
 
 
 @pytest.fixture(autouse=True)
@@ -22,8 +24,11 @@ def in_workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
 
 
-def run(variant: str, seed: int, returns: list[float], **changes: object) -> RunRecord:
-    """A kept run whose evaluate drove tracks 100, 101, ..."""
+def run(
+    variant: str, seed: int, returns: list[float], first_track: int = EVALUATION_OFFSET,
+    **changes: object,
+) -> RunRecord:  # fmt: skip
+    """A kept run whose evaluate drove tracks from `first_track` on."""
     values = {
         "cell": f"{variant}-{seed}", "variant": variant, "seed": seed, "scale": "smoke",
         "changes": [],
@@ -31,7 +36,7 @@ def run(variant: str, seed: int, returns: list[float], **changes: object) -> Run
         "metrics": {"evaluate": {"mean": float(np.mean(returns))}},
     } | changes  # fmt: skip
     kept = RunRecord(**values)
-    rows = pd.DataFrame({"seed": 100 + np.arange(len(returns)), "return": returns})
+    rows = pd.DataFrame({"seed": first_track + np.arange(len(returns)), "return": returns})
     runs.save(kept, {"evaluate": rows.to_csv(index=False)})
     return kept
 
@@ -149,6 +154,60 @@ def test_over_tracks_pairs_by_track_not_by_place() -> None:
     found = comparison.over_tracks(ours, theirs)
     assert (found["ahead"], found["behind"], found["tracks"]) == (1, 1, 3)
     assert found["difference"] == pytest.approx(0.0)
+
+
+def test_tracks_are_named_by_their_seeds() -> None:
+    assert tracks.name([evaluation_seed(0), evaluation_seed(1023)]) == tracks.EVALUATION
+    assert tracks.name([DEVELOPMENT_OFFSET, EVALUATION_OFFSET - 1]) == tracks.DEVELOPMENT
+    assert tracks.name([7]) == tracks.TRAINING
+    assert tracks.name([EVALUATION_OFFSET, DEVELOPMENT_OFFSET]) == "development and evaluation"
+
+
+def test_a_run_says_which_tracks_it_drove() -> None:
+    assert run("vae", 0, [900.0, 910.0]).row()["tracks"] == tracks.EVALUATION
+    older = run("vae", 1, [900.0, 910.0], first_track=DEVELOPMENT_OFFSET)
+    assert older.row()["tracks"] == tracks.DEVELOPMENT
+    (older.directory / "evaluate.csv").unlink()
+    assert older.row()["tracks"] is None
+
+
+def test_runs_on_different_tracks_are_not_compared() -> None:
+    run("vae", 0, [900.0, 910.0], first_track=DEVELOPMENT_OFFSET)
+    run("z", 1, [700.0, 800.0])  # not even where they have no seed in common
+    with pytest.raises(UserError, match="development tracks: vae-0; evaluation tracks: z-1"):
+        table.write()
+    assert len(pd.read_csv(table.CSV)) == 2  # each with its tracks
+
+
+def test_runs_of_one_pair_on_other_tracks_of_one_name_are_not_compared() -> None:
+    ours = run("vaegan", 0, [900.0, 910.0])
+    theirs = run("vae", 0, [900.0, 910.0, 920.0])
+    with pytest.raises(UserError, match="vaegan-0, vae-0: not the same tracks"):
+        comparison.over_tracks(ours, theirs)
+
+
+def test_nothing_is_run_beside_runs_on_other_tracks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Hours of driving would end in tables that refuse them."""
+    monkeypatch.setattr(experiments, "check_committed", lambda: None)
+    monkeypatch.setattr(experiments, "is_current", lambda commit: True)
+    cells = [grid.Cell(grid.VAE, 0), grid.Cell(grid.VAE, 1)]
+    run("vae", 0, [900.0, 910.0], first_track=DEVELOPMENT_OFFSET)
+    command._run(cells[:1])  # which is kept
+    with pytest.raises(UserError, match="holds runs on development tracks"):
+        command._run(cells)
+    run("vae", 0, [900.0, 910.0])
+    monkeypatch.setattr(experiments, "fetch", lambda cell: None)
+    monkeypatch.setattr(command, "_kept", lambda cell: True)
+    command._run(cells)
+
+
+def test_the_gain_is_that_on_the_linear_filter_where_it_is_measured() -> None:
+    memory = {"nll": 0.3, "nll_linear": 0.5, "nll_last_mean": 0.6}
+    row = run("vae", 0, [1.0, 2.0], metrics={"train_rnn": memory}).row()
+    assert row["train_rnn.nll_gain"] == pytest.approx(0.2)
+    before = {"nll": 0.3, "nll_last_value": 0.7}
+    row = run("vae", 1, [1.0, 2.0], metrics={"train_rnn": before}).row()
+    assert "train_rnn.nll_gain" not in row
 
 
 def test_iqm_and_probability_against_their_definitions() -> None:

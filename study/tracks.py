@@ -1,0 +1,28 @@
+"""Which tracks a run drove, told by their seeds."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from wm.core.seeding import DEVELOPMENT_OFFSET, EVALUATION_OFFSET
+
+DEVELOPMENT, EVALUATION, TRAINING = "development", "evaluation", "training"
+ABOUT = {
+    DEVELOPMENT: "The defaults were chosen with returns on the first hundred of the development "
+    "tracks in sight, so that returns on them may be optimistic. Evaluation drives other tracks "
+    "from now on.",
+    EVALUATION: "Nobody looked at returns on the evaluation tracks while choosing the defaults.",
+}
+"""What is to be said of tracks, by their name."""
+
+
+def name(seeds: Iterable[int]) -> str:
+    """Returns the name of the tracks with these seeds; several names, joined by "and", where they
+    are mixed."""
+    return " and ".join(sorted({_name(seed) for seed in seeds}))
+
+
+def _name(seed: int) -> str:
+    if seed >= EVALUATION_OFFSET:
+        return EVALUATION
+    return DEVELOPMENT if seed >= DEVELOPMENT_OFFSET else TRAINING
