@@ -1,4 +1,4 @@
-"""Drive the official environment: every return, metrics/evaluate.json, the median episode."""
+"""Drive official frames: every return, metrics/evaluate.json, the median episode."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from wm.control.policy.driving import RolloutTask, agent_spec, drive_task
 from wm.core import artifacts, episodes, params, seeding
 from wm.core.car_racing import MAX_EPISODE_STEPS
 from wm.core.shards import shards
-from wm.env import official
+from wm.env.exact import checked
 from wm.nn import arithmetic, compute
-from wm.report.statistics import summary
+from wm.report.statistics import summary_of_episodes
 from wm.runtime.checkpoint import Checkpoint
 from wm.runtime.entry import main
 from wm.runtime.executor import create_executor
@@ -24,7 +24,7 @@ from wm.runtime.progress import Progress
 CONTROLLER, EVALUATION = Path("models/controller"), Path("data/evaluation")
 
 
-class Evaluate(params.Params):
+class Evaluate(checked.RendererParams):
     """The parameters of the stage evaluate."""
 
     episodes: int = Field(ge=2)
@@ -37,7 +37,8 @@ class Evaluate(params.Params):
 
 def run() -> None:
     shared, evaluate = params.load("evaluate", Evaluate)
-    spec = agent_spec(shared, controller.read_config(CONTROLLER), official.make)
+    make_env = checked.maker(evaluate)
+    spec = agent_spec(shared, controller.read_config(CONTROLLER), make_env)
     config, vector = controller.load(CONTROLLER, *spec.sizes())
     compute.prepare(shared, threads=1)
     arithmetic.compare([*spec.directories, CONTROLLER], shared)
@@ -66,14 +67,12 @@ def run() -> None:
                 checkpoint.save({"rows": rows})
                 progress.advance(len(outcomes), mean=float(np.mean([r["return"] for r in rows])))
         meter.count("steps", sum(row["steps"] for row in rows))
-        median = sorted(rows, key=lambda row: row["return"])[(len(rows) - 1) // 2]["episode"]
-        name = episodes.file_name(median)
+        median = sorted(rows, key=lambda row: row["return"])[(len(rows) - 1) // 2]
+        name = episodes.file_name(median["episode"])
         with artifacts.publish(EVALUATION) as directory:
             artifacts.link(checkpoint.directory / name, directory / name)
         artifacts.write_csv("plots/evaluate.csv", rows)
-        laps = {"laps_finished": sum(row["lap_finished"] for row in rows), "episodes": len(rows)}
-        returns = np.array([row["return"] for row in rows])
-        artifacts.write_json("metrics/evaluate.json", summary(returns) | laps)
+        artifacts.write_json("metrics/evaluate.json", summary_of_episodes(rows))
 
 
 if __name__ == "__main__":

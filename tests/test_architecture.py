@@ -20,6 +20,7 @@ ROOMS = {
     "training": {"core", "runtime"},
     "env": {"core"},
     "env/fast": {"core"},
+    "env/exact": {"core", "env", "env/fast"},
     "drive": {"core"},
     "exploration": {"core", "drive"},
     "vision/networks": {"core", "nn"},

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -29,6 +30,13 @@ def summary(returns: np.ndarray) -> dict[str, float]:
         "ci95_low": low,
         "ci95_high": high,
     }
+
+
+def summary_of_episodes(rows: Sequence[Mapping[str, Any]]) -> dict[str, float]:
+    """Returns the summary of the `return` of at least two episodes, with how many they are and in
+    how many a lap was finished (`lap_finished`)."""
+    laps = {"laps_finished": sum(row["lap_finished"] for row in rows), "episodes": len(rows)}
+    return summary(np.array([row["return"] for row in rows])) | laps
 
 
 def interval(

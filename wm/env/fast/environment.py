@@ -80,15 +80,7 @@ class FastCarRacing(CarRacing):
         self.tile_visited_count = 0
         self.t = 0.0
         self.new_lap = False
-        if self.car is not None:
-            self.car.destroy()  # or its wheels, which refer to themselves, would leak
-        # A world of its own for each episode: nothing can depend on the episodes before
-        self.contactListener_keepref = TileListener(len(self.track), self._reached)
-        self.world = World((0, 0), contactListener=self.contactListener_keepref)
-        road = self.world.CreateStaticBody()
-        for fixture in self._track.fixtures:
-            road.CreateFixture(fixture)
-        self.car = FastCar(self.world, *self.track[0][1:4])
+        self._build()
         self._simulate()
         return self._draw(), {}
 
@@ -119,6 +111,18 @@ class FastCarRacing(CarRacing):
 
     def close(self) -> None:
         """Does nothing: there is no window to close."""
+
+    def _build(self) -> None:
+        """Makes the episode's world, with the road and the car in it."""
+        if self.car is not None:
+            self.car.destroy()  # or its wheels, which refer to themselves, would leak
+        # A world of its own for each episode: nothing can depend on the episodes before
+        self.contactListener_keepref = TileListener(len(self.track), self._reached)
+        self.world = World((0, 0), contactListener=self.contactListener_keepref)
+        road = self.world.CreateStaticBody()
+        for fixture in self._track.fixtures:
+            road.CreateFixture(fixture)
+        self.car = FastCar(self.world, *self.track[0][1:4])
 
     def _simulate(self) -> None:
         self.car.step(1.0 / FPS)

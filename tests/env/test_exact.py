@@ -1,0 +1,162 @@
+"""The exact renderer against gymnasium's and against pygame itself, byte for byte."""
+
+import pickle
+from typing import Any
+
+import numpy as np
+import pygame
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pygame import gfxdraw
+
+from tests.env.drivers import Driver, lap, leave, spin, wander
+from tests.env.test_environment import SparseCarRacing
+from verify.soak import car_state
+from wm.core.errors import UserError
+from wm.drive.telemetry import telemetry
+from wm.env import official
+from wm.env.exact import checked
+from wm.env.exact.environment import _turn, make
+from wm.env.exact.polygons import CAR_CORNERS
+from wm.env.exact.row import pixel
+from wm.env.exact.window import observe
+from wm.env.official import preprocess
+
+
+# track 298 has kerbs of no width
+@pytest.mark.parametrize(
+    ("seed", "drive"), [(0, lap), (1, spin), (2, leave), (3, wander), (298, lap)]
+)
+def test_frames_rewards_and_ends_are_gymnasium_s(seed: int, drive: Driver) -> None:
+    exact: Any = make()
+    reference = SparseCarRacing()
+    rng = np.random.default_rng(seed)
+    reference.drawing = True
+    frame, _ = exact.reset(seed=seed)
+    observation, _ = reference.reset(seed=seed)
+    compared = 0
+    for step in range(700):
+        if reference.drawing:
+            assert np.array_equal(frame, preprocess(observation)), f"step {step}"
+            compared += 1
+        action = drive(step, telemetry(exact), rng)
+        reference.drawing = step % (3 if step < 50 else 11) == 1
+        frame, reward, *end, info = exact.step(action)
+        observation, expected, *expected_end, expected_info = reference.step(action)
+        assert (reward, end, info) == (expected, expected_end, expected_info), f"step {step}"
+        assert car_state(exact) == car_state(reference), f"step {step}"
+        if any(end):
+            break
+    assert compared >= 60
+
+
+def test_an_episode_does_not_depend_on_those_before() -> None:
+    used, fresh = make(), make()
+    for seed in (5, 6):
+        used.reset(seed=seed)
+        for _ in range(30):
+            used.step(np.array([0.2, 1, 0], np.float32))
+    frames = [[env.reset(seed=7)[0]] for env in (used, fresh)]
+    for _ in range(60):
+        for env, drawn in zip((used, fresh), frames, strict=True):
+            drawn.append(env.step(np.array([0.1, 0.5, 0], np.float32))[0])
+    assert np.array_equal(*frames)
+
+
+UNTURNED = (1.0, 0.0, 1.0, 0.0, 0.0)
+COLORS = st.tuples(*[st.integers(0, 255)] * 3)
+PLACES = st.tuples(
+    st.one_of(st.integers(-300, 1300), st.sampled_from([-1, 0, 1, 998, 999, 1000])),
+    st.one_of(st.integers(-300, 1100), st.sampled_from([-1, 0, 99, 100, 101, 799, 800])),
+)
+FIELD = [(-2000, -2000), (-2000, 3000), (3000, 3000), (3000, -2000)]
+
+
+def drawn_by_pygame(polygons: list[Any], parts: list[Any]) -> np.ndarray:
+    """The rows above the indicators, uint8 (84, 96, 3), as gymnasium has pygame draw them."""
+    surface = pygame.Surface((1000, 800))
+    for corners, color in polygons:
+        gfxdraw.aapolygon(surface, corners, color)
+        gfxdraw.filled_polygon(surface, corners, color)
+    for corners, color in parts:
+        pygame.draw.polygon(surface, color=color, points=corners)
+    flipped = pygame.transform.flip(surface, False, True)
+    shrunk = pygame.transform.smoothscale(flipped, (96, 96))
+    return np.transpose(np.array(pygame.surfarray.pixels3d(shrunk)), axes=(1, 0, 2))[:84]
+
+
+def drawn_by_us(polygons: list[Any], parts: list[Any]) -> np.ndarray:
+    placed = np.zeros((len(parts), CAR_CORNERS, 2), np.int64)
+    for place, (corners, _) in zip(placed, parts, strict=True):
+        place[: len(corners)] = corners
+    observation = np.zeros((96, 96, 3), np.uint8)
+    observe(
+        np.array([corners for corners, _ in polygons], np.float64).reshape(-1, 4, 2),
+        np.array([pixel(*color) for _, color in polygons], np.uint64),
+        UNTURNED,
+        placed,
+        np.array([len(corners) for corners, _ in parts], np.int64),
+        np.array([pixel(*color) for _, color in parts], np.uint64),
+        observation,
+    )
+    return observation[:84]
+
+
+@pytest.mark.at_large
+@given(
+    polygons=st.lists(st.tuples(st.lists(PLACES, min_size=4, max_size=4), COLORS), max_size=6),
+    field=st.booleans(),
+)
+def test_any_quadrilaterals_are_drawn_as_pygame_draws_them(
+    polygons: list[Any], field: bool
+) -> None:
+    """Concave ones, crossed ones, lines and points too, in view or not."""
+    first = [(FIELD, (102, 204, 102))] if field else [(FIELD[:1] * 4, (1, 2, 3))]
+    everything = [*first, *polygons]
+    assert np.array_equal(drawn_by_us(everything, []), drawn_by_pygame(everything, []))
+
+
+@pytest.mark.at_large
+@given(
+    parts=st.lists(
+        st.tuples(st.lists(PLACES, min_size=4, max_size=CAR_CORNERS), COLORS), max_size=4
+    )
+)
+def test_any_parts_are_drawn_as_pygame_draws_them(parts: list[Any]) -> None:
+    field = [(FIELD, (102, 204, 102))]
+    assert np.array_equal(drawn_by_us(field, parts), drawn_by_pygame(field, parts))
+
+
+def test_a_turn_is_pygame_s() -> None:
+    rng = np.random.default_rng(0)
+    right = [quarter * np.pi / 2 + off for quarter in range(-9, 10) for off in (0, 9e-7, -9e-7)]
+    for angle in [*rng.uniform(-40, 40, 500).tolist(), *right]:
+        cos, sin = _turn(float(angle))
+        x, y = rng.uniform(-400, 400, 2).tolist()
+        turned = pygame.math.Vector2(x, y).rotate_rad(float(angle))
+        assert (cos * x - sin * y, sin * x + cos * y) == (turned[0], turned[1])
+
+
+def test_what_is_not_gymnasium_s_is_said_on_the_tracks_that_are_checked(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    env = checked.CheckedCarRacing([3])
+    action = np.array([0.0, 0.5, 0.0], np.float32)
+    env.reset(seed=3)
+    env.step(action)
+    monkeypatch.setattr(
+        "wm.env.exact.environment.preprocess", lambda observation: preprocess(observation) // 2
+    )
+    env.reset(seed=4)  # is not checked
+    env.step(action)
+    with pytest.raises(UserError, match=r"frame is not gymnasium's.*set evaluate's renderer"):
+        env.reset(seed=3)
+
+
+@pytest.mark.parametrize("renderer", ["official", "exact"])
+def test_either_renderer_can_be_asked_for(renderer: str) -> None:
+    params = checked.RendererParams.model_validate({"renderer": renderer, "checked_episodes": 2})
+    make_env = pickle.loads(pickle.dumps(checked.maker(params)))
+    assert (make_env is official.make) == (renderer == "official")
+    assert isinstance(make_env(), checked.CheckedCarRacing) == (renderer == "exact")

@@ -1,0 +1,84 @@
+"""The exact renderer with gymnasium's own beside it, where that is asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from functools import partial
+from importlib.metadata import version
+from typing import Any, Literal
+
+import cv2
+import gymnasium
+import numpy as np
+from pydantic import Field
+
+from wm.core import seeding
+from wm.core.errors import UserError
+from wm.core.params import Params
+from wm.env import official
+from wm.env.exact.environment import ExactCarRacing
+
+
+class RendererParams(Params):
+    """The parameters of what draws official frames."""
+
+    renderer: Literal["exact", "official"]
+    """Our renderer, or gymnasium's own, whose frames ours repeats byte for byte."""
+    checked_episodes: int = Field(ge=0)
+    """The first episodes, in which each step of the exact renderer is compared with gymnasium's."""
+
+
+def maker(params: RendererParams) -> Callable[[], gymnasium.Env]:
+    """Returns what makes evaluation's environments; it is picklable."""
+    if params.renderer == "official":
+        return official.make
+    seeds = map(seeding.evaluation_seed, range(params.checked_episodes))
+    return partial(CheckedCarRacing, tuple(seeds))
+
+
+class CheckedCarRacing(ExactCarRacing):
+    """An ExactCarRacing that raises UserError where a frame, a reward or an end is not gymnasium's,
+    on the tracks that are checked."""
+
+    def __init__(self, seeds: Iterable[int]) -> None:
+        """`seeds` are those of the tracks that are checked."""
+        cv2.setNumThreads(1)  # parallelism is across processes
+        super().__init__()
+        self._checked = frozenset(seeds)
+        self._beside: gymnasium.Env | None = None  # while the track is one of them
+        self._official: gymnasium.Env | None = None
+
+    def reset(
+        self, *, seed: int | None = None, options: dict[str, Any] | None = None
+    ) -> tuple[np.ndarray, dict[str, Any]]:
+        """Starts an episode as ExactCarRacing does."""
+        frame, info = super().reset(seed=seed, options=options)
+        self._beside = None
+        if seed in self._checked:
+            if self._official is None:
+                self._official = official.make()
+            self._beside = self._official
+            self._compare(frame, self._beside.reset(seed=seed)[0], "frame")
+        return frame, info
+
+    def step(  # type: ignore[override]
+        self, action: np.ndarray
+    ) -> tuple[np.ndarray, float, bool, bool, dict[str, Any]]:
+        """Takes a step as ExactCarRacing does."""
+        result = super().step(action)
+        if self._beside is not None:
+            expected = self._beside.step(action)
+            # gymnasium's own has a time limit, which a rollout sees to
+            for name, got, wanted in zip(
+                ("frame", "reward", "terminated"), result[:3], expected[:3], strict=True
+            ):
+                self._compare(got, wanted, name)
+        return result
+
+    @staticmethod
+    def _compare(got: Any, wanted: Any, name: str) -> None:
+        if not np.array_equal(got, wanted):
+            raise UserError(
+                f"the exact renderer's {name} is not gymnasium's, with pygame-ce "
+                f"{version('pygame-ce')}; set evaluate's renderer to official"
+            )

@@ -1,0 +1,142 @@
+"""The insides of polygons, a row at a time."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from wm.env.exact.row import compiled, span
+
+CORNERS = 4
+"""Of every polygon but the car's."""
+CAR_CORNERS = 8
+"""The most that one of the car's polygons has."""
+
+
+@compiled
+def cross(
+    corners: np.ndarray, first: int, last: int, crossed: np.ndarray, crossings: np.ndarray
+) -> bool:
+    """Finds where the edges of a polygon, int64 (4, 2), cross the rows from `first` to `last`;
+    returns whether it is two of them in each row, in which case `fill` would draw a single span.
+
+    `crossings`, int64 (800, 2), takes the places of a row, in 1/65536 pixels, in either order;
+    `crossed`, int32 (800,), is overwritten.
+    """
+    for y in range(first, last + 1):
+        crossed[y] = 0
+    highest = max(corners[0, 1], corners[1, 1], corners[2, 1], corners[3, 1])
+    for i in range(CORNERS):
+        before = i - 1 if i else CORNERS - 1
+        x1, y1 = corners[before, 0], corners[before, 1]
+        x2, y2 = corners[i, 0], corners[i, 1]
+        if y1 == y2:
+            continue
+        if y1 > y2:
+            x1, y1, x2, y2 = x2, y2, x1, y1
+        rise, run = y2 - y1, x2 - x1
+        low = max(y1, first)
+        whole, rest = (65536 * (low - y1)) // rise, (65536 * (low - y1)) % rise
+        whole_step, rest_step = 65536 // rise, 65536 % rise
+        for y in range(low, min(y2 if y2 == highest else y2 - 1, last) + 1):
+            if crossed[y] == 2:
+                return False
+            crossings[y, crossed[y]] = whole * run + 65536 * x1
+            crossed[y] += 1
+            whole += whole_step
+            rest += rest_step
+            if rest >= rise:
+                whole += 1
+                rest -= rise
+    for y in range(first, last + 1):  # noqa: SIM110  what numba cannot compile
+        if crossed[y] != 2:
+            return False
+    return True
+
+
+@compiled
+def fill(
+    row: np.ndarray,
+    touched: np.ndarray,
+    y: int,
+    corners: np.ndarray,
+    crossings: np.ndarray,
+    color: np.uint64,
+) -> None:
+    """Fills row `y` of a polygon, int64 (4, 2), however many of its edges cross it
+    (filledPolygonColorMT). `crossings`, int64 (8,), is overwritten."""
+    highest = max(corners[0, 1], corners[1, 1], corners[2, 1], corners[3, 1])
+    found = 0
+    for i in range(CORNERS):
+        before = i - 1 if i else CORNERS - 1
+        x1, y1 = corners[before, 0], corners[before, 1]
+        x2, y2 = corners[i, 0], corners[i, 1]
+        if y1 == y2:
+            continue
+        if y1 > y2:
+            x1, y1, x2, y2 = x2, y2, x1, y1
+        if y1 <= y < y2 or (y == highest and y2 == highest):
+            crossing = ((65536 * (y - y1)) // (y2 - y1)) * (x2 - x1) + 65536 * x1
+            _insert(crossings, found, crossing)
+            found += 1
+    for i in range(0, found, 2):
+        span(row, touched, to_pixel(crossings[i] + 1), to_pixel(crossings[i + 1] - 1), color)
+
+
+@compiled
+def to_pixel(crossing: int) -> int:
+    """Returns the pixel of a place in 1/65536 pixels, to the nearest."""
+    return (crossing >> 16) + ((crossing & 32768) >> 15)
+
+
+@compiled
+def fill_part(
+    row: np.ndarray,
+    touched: np.ndarray,
+    y: int,
+    corners: np.ndarray,
+    count: int,
+    crossings: np.ndarray,
+    color: np.uint64,
+) -> None:
+    """Fills row `y` of a part of the car, int64 (8, 2), of `count` corners (draw.c: draw_fillpoly).
+    `crossings`, int64 (8,), is overwritten."""
+    lowest = highest = corners[0, 1]
+    left = right = corners[0, 0]
+    for i in range(1, count):
+        lowest, highest = min(lowest, corners[i, 1]), max(highest, corners[i, 1])
+        left, right = min(left, corners[i, 0]), max(right, corners[i, 0])
+    if y < lowest or y > highest:
+        return
+    if lowest == highest:
+        span(row, touched, left, right, color)
+        return
+    found = 0
+    for i in range(count):
+        before = i - 1 if i else count - 1
+        x1, y1 = corners[before, 0], corners[before, 1]
+        x2, y2 = corners[i, 0], corners[i, 1]
+        if y1 == y2:
+            continue
+        if y1 > y2:
+            x1, y1, x2, y2 = x2, y2, x1, y1
+        if y1 <= y < y2 or (y == highest and y2 == highest):
+            crossing = np.float32((y - y1) * (x2 - x1)) / np.float32(y2 - y1)
+            whole = np.floor(crossing) if found % 2 == 0 else np.ceil(crossing)
+            _insert(crossings, found, np.int64(whole) + x1)
+            found += 1
+    for i in range(0, found, 2):
+        span(row, touched, crossings[i], crossings[i + 1], color)
+    for i in range(count):
+        before = i - 1 if i else count - 1
+        if lowest < y < highest and corners[i, 1] == y and corners[before, 1] == y:
+            span(row, touched, corners[i, 0], corners[before, 0], color)
+
+
+@compiled
+def _insert(crossings: np.ndarray, found: int, crossing: int) -> None:
+    """Puts one more number among the first `found` ones, which are sorted."""
+    place = found
+    while place and crossings[place - 1] > crossing:
+        crossings[place] = crossings[place - 1]
+        place -= 1
+    crossings[place] = crossing

@@ -1,0 +1,144 @@
+"""The window of CarRacing, 1000x800 pixels, drawn row by row and shrunk to the observation.
+
+gymnasium draws through pygame (pygame-ce 2.5): `gfxdraw.aapolygon` and `gfxdraw.filled_polygon` for
+field, grass and road, `draw.polygon` for the car, `transform.smoothscale` to shrink. All of it is
+arithmetic of integers, with a few numbers in single precision, repeated here operation for
+operation; the C functions' names stand beside. What differs is the order: a row of the window is
+finished, shrunk and forgotten before the next, so that it never leaves the processor's first cache.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from gymnasium.envs.box2d.car_racing import MAX_SHAPE_DIM, STATE_W, WINDOW_H, WINDOW_W
+
+from wm.env.exact.lines import EDGE, NOTHING, draw_edge
+from wm.env.exact.polygons import CAR_CORNERS, CORNERS, fill, fill_part
+from wm.env.exact.row import compiled, span
+from wm.env.exact.shares import HEIGHT, LANES, LOWEST
+from wm.env.exact.shrink import WIDTH, shrink_across, shrink_down
+from wm.env.exact.strokes import FILL, SPAN, plan
+
+
+@compiled
+def observe(
+    polygons: np.ndarray,
+    colors: np.ndarray,
+    view: tuple[float, float, float, float, float],
+    parts: np.ndarray,
+    part_corners: np.ndarray,
+    part_colors: np.ndarray,
+    observation: np.ndarray,
+) -> None:
+    """Fills in the first 84 rows of `observation`, uint8 (96, 96, 3): those above the indicators.
+
+    `polygons`, float64 (P, 4, 2), are in the environment's units and painted in their order, the
+    first one, the field, wherever it lies; `colors` are their pixels, uint64 (P,). `view` holds the
+    cosine and the sine of the angle that they are turned by, the zoom, and how far they are then
+    moved to the right and up. `parts` are the car's, int64 (Q, 8, 2) in the window's pixels, of
+    `part_corners`, int64 (Q,), corners each.
+    """
+    corners = np.empty((len(polygons), CORNERS, 2), np.int64)
+    reach = np.empty((len(polygons), 2), np.int64)
+    seen = np.empty(len(polygons), np.int64)
+    count = _project(polygons, view, corners, reach, seen)
+    edges = np.empty((CORNERS * len(polygons), EDGE), np.int64)
+    starts, strokes = plan(corners, edges, reach, count)
+    # the field covers a row whole unless one of its edges is in view
+    bare = count == 0 or seen[0] != 0
+    for corner in range(CORNERS):
+        bare = bare or edges[corner, 0] != NOTHING
+
+    row, touched = np.empty(WINDOW_W, np.uint64), np.empty(STATE_W, np.bool_)
+    sums, lasts = np.empty(STATE_W, np.uint64), np.empty(STATE_W, np.uint64)
+    carried, shrunk = np.zeros(WIDTH + LANES, np.uint16), np.empty(WIDTH, np.uint16)
+    gathered = np.zeros(WIDTH, np.uint16)
+    crossings = np.empty(CAR_CORNERS, np.int64)
+    line = 0
+    for down in range(HEIGHT):
+        y = WINDOW_H - 1 - down
+        if bare:
+            for x in range(WINDOW_W):
+                row[x] = np.uint64(0)
+        for cell in range(STATE_W):
+            touched[cell] = False
+        for number in range(starts[y], starts[y + 1]):
+            what, polygon, x1, x2 = strokes[number]
+            color = colors[seen[polygon]]
+            if what == SPAN:
+                span(row, touched, x1, x2, color)
+            elif what == FILL:
+                fill(row, touched, y, corners[polygon], crossings, color)
+            else:
+                draw_edge(row, touched, y, edges[what], color)
+        for part in range(len(parts)):
+            if part_corners[part]:
+                fill_part(
+                    row, touched, y, parts[part], part_corners[part], crossings, part_colors[part]
+                )
+        shrink_across(row, touched, sums, lasts, carried, shrunk)
+        if shrink_down(shrunk, down, gathered, observation[line]):
+            line += 1
+
+
+@compiled
+def _project(
+    polygons: np.ndarray,
+    view: tuple[float, float, float, float, float],
+    corners: np.ndarray,
+    reach: np.ndarray,
+    seen: np.ndarray,
+) -> int:
+    """Returns how many of the polygons are in view; fills in their corners in the window's pixels,
+    their lowest and highest rows, and which of `polygons` they are."""
+    cos, sin, zoom, right, up = view
+    count = 0
+    for index in range(len(polygons)):
+        near = index == 0
+        left, rightmost = 1 << 30, -(1 << 30)
+        lowest, highest = left, rightmost
+        for corner in range(CORNERS):
+            x, y = polygons[index, corner, 0], polygons[index, corner, 1]
+            across = (cos * x - sin * y) * zoom + right
+            along = (sin * x + cos * y) * zoom + up
+            # _draw_colored_polygon's own test, which lets more through than is seen
+            if (
+                -MAX_SHAPE_DIM <= across <= WINDOW_W + MAX_SHAPE_DIM
+                and -MAX_SHAPE_DIM <= along <= WINDOW_H + MAX_SHAPE_DIM
+            ):
+                near = True
+            column, line = int(across), int(along)  # truncated (Sint16FromObj)
+            corners[count, corner, 0], corners[count, corner, 1] = column, line
+            left, rightmost = min(left, column), max(rightmost, column)
+            lowest, highest = min(lowest, line), max(highest, line)
+        if near and rightmost >= 0 and left < WINDOW_W and highest >= LOWEST and lowest < WINDOW_H:
+            seen[count], reach[count, 0], reach[count, 1] = index, lowest, highest
+            count += 1
+    return count
+
+
+@compiled
+def place(
+    parts: np.ndarray,
+    part_corners: np.ndarray,
+    bodies: np.ndarray,
+    transforms: np.ndarray,
+    view: tuple[float, float, float, float, float],
+    placed: np.ndarray,
+) -> None:
+    """Fills in `placed`, int64 (Q, 8, 2): where the corners of the car's `parts`, float32
+    (Q, 8, 2) on their bodies, are in the window.
+
+    `bodies`, int64 (Q,), says whose part each is; `transforms`, float32 (B, 4), holds a body's
+    cosine, sine and place, which Box2D multiplies by in single precision (b2Mul). `view` is
+    `observe`'s.
+    """
+    cos, sin, zoom, right, up = view
+    for part in range(len(parts)):
+        c, s, dx, dy = transforms[bodies[part]]
+        for corner in range(part_corners[part]):
+            x, y = parts[part, corner]
+            world_x = np.float64((c * x - s * y) + dx)
+            world_y = np.float64((s * x + c * y) + dy)
+            placed[part, corner, 0] = int((cos * world_x - sin * world_y) * zoom + right)
+            placed[part, corner, 1] = int((sin * world_x + cos * world_y) * zoom + up)
