@@ -14,6 +14,7 @@ import numpy as np
 from bench.side_by_side import Contest
 from wm.core.car_racing import FRAME_SHAPE
 from wm.env import official
+from wm.env.exact import environment as exact
 from wm.env.fast import environment
 from wm.env.fast.environment import FastCarRacing
 
@@ -64,8 +65,9 @@ class PhysicsOnly(FastCarRacing):
 
 
 def contests() -> list[Contest]:
-    ours_env, gymnasium_env, physics = environment.make(), official.make(), PhysicsOnly()
-    ours, theirs = itertools.count(1000, EPISODES), itertools.count(1000, EPISODES)
+    ours_env, exact_env = environment.make(), exact.make()
+    gymnasium_env, physics = official.make(), PhysicsOnly()
+    ours, ours_exact, theirs = (itertools.count(1000, EPISODES) for _ in range(3))
     seen = range(1, 1 + EPISODES)
 
     def new(env: gymnasium.Env, first: Iterator[int]) -> float:
@@ -82,6 +84,7 @@ def contests() -> list[Contest]:
             "steps/s",
             {
                 "ours": lambda: new(ours_env, ours),
+                "ours, official frames": lambda: new(exact_env, ours_exact),
                 "gymnasium": lambda: new(gymnasium_env, theirs),
                 **pools,
             },
@@ -91,6 +94,7 @@ def contests() -> list[Contest]:
             "steps/s",
             {
                 "ours": lambda: drive(ours_env, seen),
+                "ours, official frames": lambda: drive(exact_env, seen),
                 "gymnasium": lambda: drive(gymnasium_env, seen),
             },
             limit=lambda: drive(physics, seen),

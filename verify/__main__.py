@@ -14,12 +14,12 @@ from pathlib import Path
 from typing import Any
 
 from bench.side_by_side import machine
-from verify import full_disk, inputs, kills, pipeline_kills, same_bytes, soak
+from verify import frames, full_disk, inputs, kills, pipeline_kills, same_bytes, soak
 from wm.core import artifacts
 
 RESULTS = Path(__file__).parent / "results.json"
 GROWTH = 32.0  # MiB over nine tenths of the soak: the cache of tracks fills, a leak goes on
-PARTS = ("bytes", "kills", "pipeline_kills", "full_disk", "inputs", "soak")
+PARTS = ("bytes", "kills", "pipeline_kills", "full_disk", "inputs", "soak", "frames")
 
 
 def main() -> None:
@@ -30,6 +30,7 @@ def main() -> None:
     parser.add_argument("--moments", type=int, default=20, help="kills of each kind a stage")
     parser.add_argument("--seconds", type=int, default=600, help="of fuzzing, a reader")
     parser.add_argument("--steps", type=int, default=1_000_000, help="of the environment")
+    parser.add_argument("--frames", type=int, default=100_000, help="beside gymnasium's")
     parser.add_argument("--seed", type=int, default=0, help="of the moments and the actions")
     arguments = parser.parse_args()
     stages, moments, seed = arguments.stages, arguments.moments, arguments.seed
@@ -63,6 +64,8 @@ def main() -> None:
             tell("inputs", inputs.rows(where / "inputs", arguments.seconds, seed))
         if "soak" in arguments.only:
             tell("soak", soak.rows(arguments.steps, seed))
+        if "frames" in arguments.only:
+            tell("frames", frames.rows(arguments.frames, seed))
     failed = [row for row in ran if _failed(row)]
     sys.exit(f"{len(failed)} rows failed" if failed else 0)
 

@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 from tests.conftest import Command, executed, put_back
-from verify.workspace import ROOT, environment, set_param
+from verify.workspace import ROOT, environment, hashes, set_param
 from wm.core.params import STAGES
 
 RECORDED = Path(__file__).parent / "recorded_smoke.json"
@@ -103,6 +103,17 @@ def test_vaegan_runs_from_encode_on_and_the_diffs_line_up(repository: Path, shel
     put_back(repository, shell)
     back = shell(repository, "dvc", "repro")
     assert executed(back.stdout) == []
+
+
+def test_gymnasium_s_own_renderer_gives_the_same_evaluation(
+    repository: Path, shell: Command
+) -> None:
+    before = hashes(repository)
+    run = shell(repository, "dvc", "exp", "run", "-S", "evaluate.renderer=official", "evaluate")
+    assert executed(run.stdout) == ["evaluate"]
+    for output in ("data/evaluation", "plots/evaluate.csv", "metrics/evaluate.json"):
+        assert hashes(repository)[output] == before[output], output
+    put_back(repository, shell)
 
 
 def test_an_rnn_param_reruns_train_rnn_and_after_only(repository: Path, shell: Command) -> None:
