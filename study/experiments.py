@@ -25,8 +25,8 @@ from typing import IO, Any
 import dvc.api
 import numpy as np
 import threadpoolctl
-import yaml
 from dvc.repo import Repo
+from ruamel.yaml import YAML
 
 from bench.side_by_side import machine
 from study import runs
@@ -76,7 +76,7 @@ def finished(cell: Cell) -> str | None:
     for change in cell.changes(expected["scale"]):
         key, _, value = change.partition("=")
         *path, last = key.split(".")
-        reduce(lambda section, name: section[name], path, expected)[last] = yaml.safe_load(value)
+        reduce(lambda section, name: section[name], path, expected)[last] = _yaml(value)
     for revision in revisions(cell.name):
         if is_current(revision) and _params(revision) == expected and _fits_together(revision):
             return revision
@@ -199,7 +199,7 @@ def output_hashes(revision: str) -> dict[str, dict[str, str]]:
 def _locked(revision: str, side: str) -> dict[str, dict[str, str]]:
     """Returns stage -> path -> hash of one side, `deps` or `outs`, of the stages in dvc.lock."""
     try:
-        stages = yaml.safe_load(_git("show", f"{revision}:dvc.lock"))["stages"]
+        stages = _yaml(_git("show", f"{revision}:dvc.lock"))["stages"]
     except UserError:  # nothing had been run
         return {}
     return {
@@ -225,7 +225,11 @@ def _names(vision: str) -> dict[str, str]:
 
 
 def _params(revision: str) -> dict[str, Any]:
-    return yaml.safe_load(_git("show", f"{revision}:params.yaml"))
+    return _yaml(_git("show", f"{revision}:params.yaml"))
+
+
+def _yaml(text: str) -> Any:
+    return YAML(typ="safe").load(text)  # as DVC reads it
 
 
 def _metrics(revision: str, name: str) -> dict[str, Any]:

@@ -17,7 +17,7 @@ from study import grid, tracks
 from study.grid import Cell
 from wm.core import artifacts
 from wm.core.errors import UserError
-from wm.core.params import Params, validated
+from wm.core.params import Params, Seed, validated
 
 RESULTS = Path("results")
 RUNS = RESULTS / "runs"
@@ -38,7 +38,7 @@ class RunRecord(Params):
     """The name of the cell."""
     variant: str
     """The name of its variant."""
-    seed: int
+    seed: Seed
     """Its training seed."""
     scale: str
     """The scale in params.yaml."""

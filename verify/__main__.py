@@ -6,7 +6,6 @@ python -m verify [--only PART ...] [--stages train_vae ...] [--moments 20]
 from __future__ import annotations
 
 import argparse
-import subprocess
 import sys
 import tempfile
 from collections.abc import Iterable
@@ -15,7 +14,9 @@ from typing import Any
 
 from bench.side_by_side import machine
 from verify import frames, full_disk, inputs, kills, pipeline_kills, same_bytes, soak
+from verify.workspace import git
 from wm.core import artifacts
+from wm.core.errors import UserError
 
 RESULTS = Path(__file__).parent / "results.json"
 GROWTH = 32.0  # MiB over nine tenths of the soak: the cache of tracks fills, a leak goes on
@@ -72,10 +73,7 @@ def main() -> None:
 
 def _commit() -> str:
     """Returns HEAD, with a + where a file that git knows has changed."""
-    command = ["git", "describe", "--always", "--abbrev=12", "--exclude=*", "--dirty=+"]
-    return subprocess.run(
-        command, cwd=RESULTS.parent, capture_output=True, text=True, check=True
-    ).stdout.strip()
+    return git("describe", "--always", "--abbrev=12", "--exclude=*", "--dirty=+").strip()
 
 
 def _failed(row: dict[str, Any]) -> bool:
@@ -94,4 +92,7 @@ def _failed(row: dict[str, Any]) -> bool:
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except UserError as error:
+        sys.exit(f"error: {error}")

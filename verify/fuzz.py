@@ -18,10 +18,10 @@ from pathlib import Path
 
 import atheris
 
-with atheris.instrument_imports(include=["wm", "yaml", "json", "safetensors"]):
+with atheris.instrument_imports(include=["wm", "ruamel", "json", "safetensors"]):
     import numpy as np
+    import ruamel.yaml  # noqa: F401
     import torch
-    import yaml  # noqa: F401
 
     from verify.stage import schema_of
     from verify.workspace import ROOT

@@ -11,12 +11,16 @@ import tempfile
 from pathlib import Path
 
 from verify import workspace
+from wm.core.errors import UserError
 
 
 def main() -> None:
     """Runs `dvc repro` and shows its metrics; exits with DVC's status."""
     with tempfile.TemporaryDirectory() as folder:
-        directory = workspace.copy(Path(folder))
+        try:
+            directory = workspace.copy(Path(folder))
+        except UserError as error:
+            sys.exit(f"error: {error}")
         for command in (["dvc", "repro"], ["dvc", "metrics", "show"]):
             done = subprocess.run(command, cwd=directory, env=workspace.environment(), check=False)
             if done.returncode:

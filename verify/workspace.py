@@ -12,14 +12,18 @@ from pathlib import Path
 
 import yaml
 
+from wm.core.errors import UserError
+
 ROOT = Path(__file__).parent.parent
 
 
 def copy(directory: Path) -> Path:
     """Copies the files that git knows or would take, but not the results of a run; returns a git
-    repository at the smoke scale."""
-    listed = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
-    names = subprocess.run(listed, cwd=ROOT, capture_output=True, check=True, text=True).stdout
+    repository at the smoke scale.
+
+    Raises UserError where there is no repository to copy, as in a download without .git.
+    """
+    names = git("ls-files", "-z", "--cached", "--others", "--exclude-standard")
     for name in filter(None, names.split("\0")):
         result = name == "dvc.lock" or name.startswith(("metrics/", "plots/", "results/"))
         if (ROOT / name).is_file() and not result:
@@ -28,6 +32,18 @@ def copy(directory: Path) -> Path:
     set_param(directory, "scale", "smoke")
     subprocess.run(["git", "init", "-q"], cwd=directory, check=True)
     return directory
+
+
+def git(*arguments: str) -> str:
+    """Returns what git says of this checkout; UserError with its reason and a remedy if not."""
+    command = ["git", *arguments]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    if done.returncode:
+        reason = " ".join(done.stderr.split()).removeprefix("fatal: ")
+        if not (ROOT / ".git").exists():
+            reason += "; make it one: `git init && git add -A && git commit -m start`"
+        raise UserError(f"{ROOT}: {reason}")
+    return done.stdout
 
 
 def edit(directory: Path, old: str, new: str) -> None:

@@ -100,3 +100,19 @@ def test_a_copy_leaves_out_what_is_missing_and_repositories_inside(
     names = {path.name for path in copy.iterdir()}
     assert names == {".git", "params.yaml", "kept.py"}
     assert (copy / "params.yaml").read_text() == "scale: smoke\n"
+
+
+def test_a_download_without_git_is_one_line(tmp_path: Path) -> None:
+    """Such as a zip from GitHub."""
+    for name in ("verify", "wm", "bench"):
+        ignored = shutil.ignore_patterns("__pycache__")
+        shutil.copytree(workspace.ROOT / name, tmp_path / name, ignore=ignored)
+    for module in ("verify.smoke", "verify"):
+        done = subprocess.run(
+            [sys.executable, "-m", module], cwd=tmp_path, capture_output=True, text=True,
+            env={**os.environ, "GIT_CEILING_DIRECTORIES": str(tmp_path.parent)},
+        )  # fmt: skip
+        assert done.returncode == 1
+        assert done.stderr.startswith(f"error: {tmp_path}: not a git repository")
+        assert "`git init && git add -A && git commit -m start`" in done.stderr
+        assert done.stderr.count("\n") == 1

@@ -56,6 +56,25 @@ def test_what_python_leaves_behind_is_no_edit(repository: Path) -> None:
     assert stale(repository) == set()
 
 
+LEFT_BEHIND = (
+    ".params.py.swp", ".params.py.swo", "params.py~", ".#params.py", "#params.py#",  # vim, emacs
+    ".params.py.kate-swp", "params.py.bak", "params.py.orig", "params.py.rej",
+    ".DS_Store", "._params.py", ".directory", "Thumbs.db", "desktop.ini",
+    ".nfs000000000001", ".fuse_hidden0000001",
+)  # fmt: skip
+
+
+def test_what_editors_and_file_managers_leave_behind_is_no_edit(repository: Path) -> None:
+    rooms = [path.parent for path in (repository / "wm").rglob("__init__.py")]
+    left = [room / name for room in rooms for name in LEFT_BEHIND]
+    for file in left:
+        file.write_text("junk")
+    found = stale(repository)
+    for file in left:
+        file.unlink()
+    assert found == set()
+
+
 @pytest.mark.parametrize("edited", sorted(table()), indirect=True)
 def test_an_edit_runs_again_what_the_table_says(repository: Path, edited: str) -> None:
     assert stale(repository) == table()[edited]

@@ -9,9 +9,10 @@ import signal
 import struct
 import subprocess
 import sys
+import time
 import warnings
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import pytest
 import torch
@@ -170,23 +171,66 @@ def test_sigkill_inside_a_save_leaves_one_of_the_states(where: str, step: int) -
     assert not checkpoint.directory.exists()  # what was half written included
 
 
-def test_a_second_process_is_refused() -> None:
-    enter = (
-        "from wm.runtime.checkpoint import Checkpoint\n"
-        "checkpoint = Checkpoint('stage', {}, [])\n"
-        "checkpoint.__enter__()"
-    )
-    holder = subprocess.Popen(
-        [sys.executable, "-c", f"{enter}\nprint('held', flush=True); input()"],
-        env=WITH_WM, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+HOLD = """
+import sys
+from wm.runtime.checkpoint import Checkpoint
+with Checkpoint("stage", {}, []) as checkpoint:
+    print(checkpoint.load(), flush=True)
+    checkpoint.save({"step": 1})
+    if input() == "fail":
+        raise KeyError
+"""
+
+
+def start() -> subprocess.Popen[str]:
+    """A process of the stage that says what it has found, and ends when it is told how."""
+    return subprocess.Popen(
+        [sys.executable, "-c", HOLD], env=WITH_WM, text=True,
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
     )  # fmt: skip
-    with holder:
-        assert holder.stdout is not None
-        assert holder.stdout.readline() == b"held\n"
-        second = subprocess.run([sys.executable, "-c", enter], env=WITH_WM, capture_output=True)
-        holder.kill()
-    assert second.returncode == 1
-    assert b"another process runs this stage" in second.stderr
+
+
+def first_line(stream: IO[str] | None) -> str:
+    assert stream is not None
+    return stream.readline()
+
+
+@pytest.mark.parametrize("end", ["succeed", "fail", "killed"])
+def test_a_second_process_waits_and_goes_on_with_the_state(end: str, tmp_path: Path) -> None:
+    with start() as first:
+        assert first_line(first.stdout) == "None\n"
+        with start() as second:
+            said = first_line(second.stderr)
+            (folder,) = (tmp_path / "checkpoints").iterdir()
+            assert said == (
+                f"notice: checkpoints/{folder.name}: another process runs this stage with the same "
+                "parameters; waiting for it, Ctrl-C ends the wait\n"
+            )
+            time.sleep(2.5)  # more than two looks
+            if end == "killed":
+                first.kill()
+            first.communicate(end)
+            assert first_line(second.stdout) == "{'step': 1}\n"
+            assert second.communicate("succeed") == ("", "")  # told once
+            assert second.returncode == 0
+    assert not folder.exists()
+
+
+def test_the_wait_for_a_second_process_can_be_ended() -> None:
+    with start() as first:
+        assert first_line(first.stdout) == "None\n"
+        with start() as second:
+            assert "another process" in first_line(second.stderr)
+            second.send_signal(signal.SIGINT)
+            assert second.communicate()[1].endswith("KeyboardInterrupt\n")
+        first.communicate("succeed")
+    assert first.returncode == 0
+
+
+def test_who_comes_when_the_state_is_gone_starts_anew() -> None:
+    for _ in range(2):
+        with start() as process:
+            assert process.communicate("succeed") == ("None\n", "")
 
 
 def edit(file: Path) -> None:

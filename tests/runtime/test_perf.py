@@ -88,3 +88,16 @@ def test_a_damaged_record_costs_no_finished_stage(content: str, file: str) -> No
     with perf.measure("collect"):
         make("collect", "one")
     assert list(artifacts.read_json(perf.PATH)) == ["collect"]
+
+
+@pytest.mark.parametrize("folder", ["metrics", "checkpoints"])
+def test_a_record_that_cannot_be_written_costs_no_finished_stage(
+    folder: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Path(folder).symlink_to("nowhere")
+    with perf.measure("film"):
+        make("film", "one")
+    printed = capsys.readouterr().err
+    assert printed.startswith("notice: what film cost is not kept: ")
+    assert folder in printed
+    assert printed.count("\n") == 1

@@ -30,3 +30,15 @@ def test_what_is_slower_than_one_a_second_shows_how_long_one_takes(
         progress.advance(2)
     line = capsys.readouterr().err.splitlines()[-1]
     assert line == "train_controller: 2/10 generations, 20.0 s each, 160 s left"
+
+
+def test_what_is_done_already_has_neither_a_rate_nor_a_time_left(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    for total in (6, 0):
+        with Progress("collect", total, "episodes", done=total):
+            pass
+    assert capsys.readouterr().err.splitlines() == [
+        "collect: 6/6 episodes",
+        "collect: 0/0 episodes",
+    ]

@@ -3,17 +3,32 @@
 A stage's parameters are its own section (what does not depend on the scale) over the scale's
 preset `presets.<scale>.<stage>`; where both name a key, the section wins, so one
 `dvc exp run -S '+train_vae.steps=500'` overrides any scale.
+
+The file is read as DVC reads it, by the same library: `010` is 10 and a key stands once (YAML 1.2).
 """
 
 from __future__ import annotations
 
 import pkgutil
+import reprlib
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
-import yaml
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    ValidationInfo,
+    ValidatorFunctionWrapHandler,
+    field_validator,
+)
+from pydantic_core import PydanticCustomError
+from ruamel.yaml import YAML
+from ruamel.yaml.error import MarkedYAMLError
 
 from wm.core.errors import UserError
 
@@ -40,15 +55,52 @@ PRESET_STAGES = tuple(stage for stage in STAGES if stage not in ("measure_rnn", 
 """Names of the stages that have parameters which depend on the scale."""
 SCALES = ("smoke", "laptop", "paper")
 
+LARGEST = 2**31 - 1
+"""The largest integer of a field that has no upper bound of its own."""
+FLOAT32 = (2**-126, (2 - 2**-23) * 2**127)
+"""The smallest and the largest of float32's normal numbers."""
+SHOWN = 100
+"""Characters of a wrong value that an error repeats."""
+
 
 class Params(BaseModel):
-    """Base of every schema: immutable, and strict about unknown keys."""
+    """Base of every schema: immutable, strict about unknown keys, with numbers that PyTorch takes.
+
+    No number stands for true or false, nor the other way round. A number with a point is 0 or
+    one of float32's normal numbers; an integer is at most LARGEST, unless its field says otherwise.
+    """
 
     model_config = ConfigDict(
         frozen=True, extra="forbid", allow_inf_nan=False, protected_namespaces=()
     )
 
+    @field_validator("*", mode="wrap")
+    @classmethod
+    def _plain(
+        cls, value: Any, validate: ValidatorFunctionWrapHandler, info: ValidationInfo
+    ) -> Any:
+        read = validate(value)
+        bounds = cls.model_fields[str(info.field_name)].metadata
+        bounded = any(hasattr(bound, "lt") or hasattr(bound, "le") for bound in bounds)
+        for given, number in zip(_items(value), _items(read), strict=False):
+            if isinstance(number, bool) != isinstance(given, bool) and not isinstance(given, str):
+                kind = "true or false" if isinstance(number, bool) else "a number"
+                raise PydanticCustomError("kind", "Input should be {kind}", {"kind": kind})
+            if isinstance(number, int) and abs(number) > LARGEST and not bounded:
+                raise PydanticCustomError("size", f"Input should be at most {LARGEST}")
+            if isinstance(number, float) and number and not FLOAT32[0] <= abs(number) <= FLOAT32[1]:
+                raise PydanticCustomError(
+                    "size", "Input should be 0 or from 1.2e-38 to 3.4e38 in size, as float32 is"
+                )
+        return read
 
+
+def _items(value: Any) -> list[Any]:
+    return list(value) if isinstance(value, list | tuple) else [value]
+
+
+Seed = Annotated[int, Field(ge=0, lt=2**63)]
+"""The training seed."""
 Size = Annotated[int, Field(ge=1, le=2**16)]
 """Width of a network's layer; a larger one is a mistake, or a damaged file's."""
 
@@ -66,7 +118,7 @@ class SharedParams(Params):
     """The vision model that encode and everything after it uses, a name of VISION_MODELS."""
     scale: Literal["smoke", "laptop", "paper"]
     """The preset that every stage takes its parameters from."""
-    seed: int = Field(ge=0, lt=2**63)
+    seed: Seed
     """The training seed, from which every random stream but evaluation's tracks is derived."""
     precision: Literal["fp32", "bf16"]
     """Arithmetic of the networks: float32, or products in bfloat16."""
@@ -74,7 +126,7 @@ class SharedParams(Params):
     """Device of the networks: the processor, or the GPU."""
     threads: int = Field(ge=1, le=1024)
     """Threads of each training stage; part of the result, as sums depend on their order."""
-    workers: int | None = Field(default=None, ge=1)
+    workers: int | None = Field(default=None, ge=1, le=2**16)
     """Processes of collect, train_controller and evaluate (null: one a core); never part of the
     result."""
     executor: Literal["process", "dask"] = "process"
@@ -133,10 +185,18 @@ def _shared(document: dict[str, Any], path: Path) -> SharedParams:
 
 def _read(path: Path) -> dict[str, Any]:
     try:
-        document = yaml.safe_load(path.read_text(encoding="utf-8"))
+        text = path.read_text(encoding="utf-8")
+        with warnings.catch_warnings(action="ignore"):  # of an anchor that is used twice, say
+            document = YAML(typ="safe").load(text)
     except FileNotFoundError:
         raise UserError(f"{path}: not found; run from the repository's root") from None
-    except (yaml.YAMLError, ValueError, RecursionError) as error:  # a date like 2026-99-99, say
+    except (MemoryError, OSError):
+        raise
+    except MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        place = f"line {mark.line + 1}: " if mark else ""
+        raise UserError(f"{path}: not valid YAML: {place}{error.problem}") from None
+    except Exception as error:  # whatever the reader makes of any bytes: a date like 2026-99-99
         reason = " ".join(str(error).split())
         raise UserError(f"{path}: not valid YAML: {reason}") from None
     return _section(document, path, "the file")
@@ -146,12 +206,19 @@ def _section(value: Any, path: Path, name: str) -> dict[str, Any]:
     if value is None:
         return {}
     if not isinstance(value, dict):
-        raise UserError(f"{path}: {name} must be a mapping of keys to values, not {value!r}")
-    return {str(key): item for key, item in value.items()}
+        raise UserError(f"{path}: {name} must be a mapping of keys to values, not {_shown(value)}")
+    return {key if isinstance(key, str) else _shown(key): item for key, item in value.items()}
+
+
+def _shown(value: Any) -> str:
+    try:
+        text = reprlib.repr(value)  # of a few items, however many there are by aliases of aliases
+    except ValueError:  # an integer of thousands of digits
+        text = f"so large an {type(value).__name__}"
+    return text if len(text) <= SHOWN else f"{text[:SHOWN]}..."
 
 
 def _validate(schema: type[P], values: dict[str, Any], path: Path, prefix: str) -> P:
-    # YAML 1.1 reads 1e-4 as a string; pydantic's lax mode makes it the number that was meant
     try:
         return schema.model_validate(values)
     except ValidationError as error:
@@ -163,7 +230,7 @@ def _validate(schema: type[P], values: dict[str, Any], path: Path, prefix: str) 
         elif first["type"] == "missing":
             reason = "missing; add it to the file"
         else:
-            reason = f"{first['msg']}, not {first['input']!r}"
+            reason = f"{first['msg']}, not {_shown(first['input'])}"
         raise UserError(f"{path}: {key}: {reason}") from None
 
 

@@ -3,7 +3,8 @@
 DVC deletes a stage's outputs before it runs it, so the state lives apart, in
 `checkpoints/<stage>-<key>/`. The key hashes the stage's parameters, its inputs' content and the
 code that it has imported, but for this room, which changes no result: a run with other parameters,
-inputs or layers never sees the state. It is removed when the stage has succeeded.
+inputs or layers never sees the state. It is removed when the stage has succeeded, unless another
+process waits for it (`dvc queue start -j 2`): that one finishes at once with the last state.
 """
 
 from __future__ import annotations
@@ -28,6 +29,8 @@ from wm.core.errors import UserError
 
 SAVE_EVERY = 30.0
 """Seconds between checkpoints: the most work that a kill costs."""
+POLL = 1.0
+"""Seconds between looks at whether the process that holds the state has ended."""
 DIGEST_SIZE = 32
 """Bytes of the SHA-256 that stands before the state."""
 DONE = ".done-"
@@ -74,9 +77,10 @@ class JsonSerializer:
 class Checkpoint:
     """The folder that holds the resume state of a stage with one set of parameters and inputs.
 
-    A context manager that holds a lock: if `dvc` alone was killed, its child may still be at
-    work, and a second process on the same state raises UserError. The folder is removed when the
-    block ends without an error: its outputs are in place, and nothing is left to resume.
+    A context manager that holds a lock: two experiments may need the same stage, and if `dvc` alone
+    was killed, its child may still be at work. A second process waits until the first has ended,
+    however that was, and goes on with its last state. The folder is removed when the block ends
+    without an error and nobody waits: its outputs are in place, and nothing is left to resume.
     """
 
     def __init__(
@@ -107,8 +111,20 @@ class Checkpoint:
         # of processes that were killed while they tidied up
         for done in self.directory.parent.glob(f"{DONE}*"):
             shutil.rmtree(done, ignore_errors=True)
+        told = False
         while self._lock is None:
-            self._lock = self._locked()
+            try:
+                self._lock = self._locked()
+            except BlockingIOError:
+                if not told:
+                    print(
+                        f"notice: {self.directory}: another process runs this stage with the same "
+                        "parameters; waiting for it, Ctrl-C ends the wait",
+                        file=sys.stderr,
+                        flush=True,
+                    )
+                told = True
+                self._wait()
         self._started = self._saved = time.monotonic()
         return self
 
@@ -121,15 +137,19 @@ class Checkpoint:
         assert self._lock is not None
         if kind is None:
             with _uninterrupted():
-                # in one step: half a checkpoint would be taken for one
-                done = self.directory.with_name(DONE + self.directory.name)
-                self.directory.rename(done)
-                shutil.rmtree(done, ignore_errors=True)
+                if not self._is_awaited():
+                    # in one step: half a checkpoint would be taken for one
+                    done = self.directory.with_name(DONE + self.directory.name)
+                    self.directory.rename(done)
+                    shutil.rmtree(done, ignore_errors=True)
         self._lock.close()
         self._lock = None
 
     def _locked(self) -> IO[str] | None:
-        """Returns the folder's lock, or None if its holder has just removed the folder."""
+        """Returns the folder's lock, or None if its holder has just removed the folder.
+
+        Raises BlockingIOError while another process holds it.
+        """
         try:
             self.directory.mkdir(parents=True, exist_ok=True)
             lock = open(self.directory / "lock", "w")  # noqa: SIM115 until __exit__
@@ -143,14 +163,27 @@ class Checkpoint:
                 return lock
         except BlockingIOError:
             lock.close()
-            raise UserError(
-                f"{self.directory}: another process runs this stage with the same parameters; "
-                "wait for it or stop it"
-            ) from None
+            raise
         except FileNotFoundError:
             pass
         lock.close()
         return None
+
+    def _wait(self) -> None:
+        """Sleeps for POLL seconds, in which the holder can see that somebody waits."""
+        with contextlib.ExitStack() as held:
+            with contextlib.suppress(OSError):  # the folder is just being removed
+                file = held.enter_context(open(self.directory / "waiting", "w"))
+                fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            time.sleep(POLL)
+
+    def _is_awaited(self) -> bool:
+        try:
+            with open(self.directory / "waiting", "r+") as file:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:  # or nobody has ever waited
+            return isinstance(error, BlockingIOError)
+        return False
 
     def elapsed(self) -> float:
         """Returns the seconds of work so far, those of earlier attempts up to their last save

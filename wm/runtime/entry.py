@@ -8,7 +8,7 @@ import sys
 from collections.abc import Callable
 
 from wm.core.errors import UserError
-from wm.runtime import dvc
+from wm.runtime import dvc, stderr
 
 TRACEBACK = "WM_TRACEBACK"
 """Environment variable that, if it is not empty, has errors end in a traceback: for developers."""
@@ -19,8 +19,10 @@ def main(run: Callable[[], None]) -> None:
 
     A UserError, and what the system refuses (a full disk, a folder that is read-only, no memory),
     become one line on stderr and exit code 1; Ctrl-C and SIGTERM say that the next run resumes.
-    The line ends in how to bring back committed outputs, where DVC has deleted them.
+    The line ends in how to bring back committed outputs, where DVC has deleted them. That stderr is
+    closed or full ends nothing.
     """
+    stderr.secure()
     # SIGTERM unwinds like Ctrl-C, so that worker processes and temporary files are cleaned up
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:

@@ -57,7 +57,7 @@ class Meter:
 def measure(stage: str, elapsed: Callable[[], float] | None = None) -> Iterator[Meter]:
     """Times the block, which must leave the stage's outputs in place, and records under `stage` in
     metrics/perf.json: `result`, seconds, `<what>_per_second` for each count, and peak_memory_mb
-    (MiB, the largest single process of the stage).
+    (MiB, the largest single process of the stage). A record that cannot be written is a notice.
 
     `elapsed` gives the seconds where earlier attempts count too; by default the block's count.
     """
@@ -72,7 +72,10 @@ def measure(stage: str, elapsed: Callable[[], float] | None = None) -> Iterator[
     for what, number in meter.counts.items():
         record[f"{what}_per_second"] = round(number / seconds, 1)
     record["peak_memory_mb"] = round(peak * MAXRSS_UNIT / 2**20, 1)
-    update({stage: record})
+    try:
+        update({stage: record})
+    except (OSError, UserError) as error:  # worth less than what the stage has made
+        print(f"notice: what {stage} cost is not kept: {error}", file=sys.stderr)
 
 
 def update(paid: Costs) -> None:

@@ -57,11 +57,8 @@ class Progress:
     def _print(self) -> None:
         self._printed = time.monotonic()
         rate = (self._done - self._resumed) / max(self._printed - self._started, 1e-9)
-        left = (self._total - self._done) / rate if rate else float("inf")
-        pace = f"{1 / rate:.1f} s each" if 0 < rate < 1 else f"{rate:.1f}/s"
-        print(
-            f"{self._title}: {self._done}/{self._total} {self._unit}, {pace}, "
-            f"{left:.0f} s left  {self._numbers}".rstrip(),
-            file=sys.stderr,
-            flush=True,
-        )
+        line = f"{self._title}: {self._done}/{self._total} {self._unit}"
+        if rate:  # none before this attempt has done anything
+            pace = f"{1 / rate:.1f} s each" if rate < 1 else f"{rate:.1f}/s"
+            line += f", {pace}, {(self._total - self._done) / rate:.0f} s left"
+        print(f"{line}  {self._numbers}".rstrip(), file=sys.stderr, flush=True)
