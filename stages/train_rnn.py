@@ -59,7 +59,7 @@ def run() -> None:
             learner, batch, validate, steps=train.steps, validate_every=train.validate_every,
             seed=shared.seed, checkpoint=checkpoint, stage="train_rnn",
         )  # fmt: skip
-        meter.count("frames", train.steps * train.batch_size * train.sequence_length)
+        meter.count("windows", train.steps * train.batch_size)
         with artifacts.publish(MODEL) as directory:
             memory.save(directory, model, config)
             arithmetic.record(directory, shared)

@@ -8,6 +8,7 @@ import pytest
 import yaml
 
 from wm.core.params import STAGES, VISION_MODELS
+from wm.runtime import perf
 
 ROOT = Path(__file__).parent.parent
 DVC = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]
@@ -235,6 +236,11 @@ def test_no_stage_depends_on_what_changes_no_result() -> None:
     for stage in STAGES:
         for vision in VISION_MODELS:
             assert not any(dep.startswith(NEUTRAL.rstrip("/")) for dep in code_deps(stage, vision))
+
+
+def test_costs_are_looked_at_again_whenever_a_result_changes() -> None:
+    results = [dep for dep in DVC["costs"]["deps"] if dep.startswith(("metrics/", "plots/"))]
+    assert sorted(results) == sorted(perf.RESULTS.values())
 
 
 def test_dvc_yaml_is_short() -> None:

@@ -64,6 +64,30 @@ def test_an_episode_does_not_depend_on_those_before() -> None:
     assert np.array_equal(*frames)
 
 
+def test_frames_are_gymnasium_s_wherever_the_car_is_put() -> None:
+    """Also off the field, where it is black, and turned by right angles, nearly."""
+    rng = np.random.default_rng(0)
+    exact: Any = make()
+    reference: Any = SparseCarRacing()
+    exact.reset(seed=1)
+    reference.reset(seed=1)
+    reference.drawing = True
+    for turn in range(60):
+        place = rng.uniform(-450, 450, 2) if turn % 3 else np.array(exact.track[turn][2:4])
+        angle = rng.uniform(-7, 7) if turn % 2 else (turn // 2) * np.pi / 2 + rng.choice([0, 8e-7])
+        now = rng.choice([0.02, 0.5, 0.98, 1.5])
+        for env in (exact, reference):
+            env.t = now
+            hull = env.car.hull
+            # the wheels first: their places follow from where the hull was
+            for body in (*env.car.wheels, hull):
+                away = body.position - hull.position
+                body.position = (float(place[0] + away.x), float(place[1] + away.y))
+                body.angle = float(angle)
+        observation = reference._render("state_pixels")
+        assert np.array_equal(exact._draw(), preprocess(observation)), (turn, place, angle, now)
+
+
 UNTURNED = (1.0, 0.0, 1.0, 0.0, 0.0)
 COLORS = st.tuples(*[st.integers(0, 255)] * 3)
 PLACES = st.tuples(

@@ -121,7 +121,10 @@ def add_stage(repository: Path) -> None:
     start, end = text.index("  train_vae:\n"), text.index("  train_vaegan:\n")
     entry = text[start:end].replace("presets.${scale}.train_vae", "@").replace("vae", "tiny")
     entry = entry.replace(', "@"', "")
-    file.write_text(text[:end] + entry + text[end:])
+    text = text[:end] + entry + text[end:]
+    curve = "      - plots/train_vae.csv\n"  # of costs
+    assert text.count(curve) == 1
+    file.write_text(text.replace(curve, curve + curve.replace("vae", "tiny")))
 
 
 def test_a_third_vision_model_takes_a_package_a_stage_and_a_section(
@@ -143,7 +146,7 @@ def test_a_third_vision_model_takes_a_package_a_stage_and_a_section(
 
     done = shell(repository, "dvc", "repro")
     chain = ["encode", "train_rnn", "measure_rnn", "train_controller", "evaluate", "film"]
-    assert sorted(executed(done.stdout)) == sorted(["train_tiny", *chain])
+    assert sorted(executed(done.stdout)) == sorted(["train_tiny", *chain, "costs"])
     config = json.loads((repository / "models/tiny/config.json").read_text())
     assert config == {"kind": "tiny", "latent_size": 6, "cells": 4}
     curve = (repository / "plots/train_tiny.csv").read_text().splitlines()

@@ -51,6 +51,19 @@ def test_a_cost_stands_beside_its_own_result_alone() -> None:
     assert artifacts.read_json(perf.PATH) == {}
 
 
+def test_an_attempt_that_had_nothing_left_to_do_lowers_no_peak() -> None:
+    with perf.measure("encode"):
+        make("encode", "one")
+    path = Path("checkpoints/costs.json")
+    costs = artifacts.read_json(path)
+    (record,) = costs["encode"].values()
+    record["peak_memory_mb"] = 1e6
+    artifacts.write_json(path, costs)
+    with perf.measure("encode"):
+        make("encode", "one")
+    assert artifacts.read_json(perf.PATH)["encode"]["peak_memory_mb"] == 1e6
+
+
 def test_a_committed_cost_stays_in_a_clone_that_has_its_result() -> None:
     make("encode", "committed")
     record = {"result": perf.digest(b"committed"), "seconds": 3.0}

@@ -7,7 +7,8 @@
   mean knows one frame and no dynamics, the linear filter knows two frames, the action and linear
   dynamics. Like the model, they are given the means of the latents, which hold no noise: a
   baseline that is given samples is beaten by whoever averages their noise away, even where nothing
-  moves.
+  moves. The baselines are fitted on means, while the MDN-RNN was trained on samples: the comparison
+  is strict with it.
 - What the model dreams is decoded and compared with what happened, beside a copy of the last
   frame that it saw.
 """

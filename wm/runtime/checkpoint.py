@@ -31,6 +31,8 @@ SAVE_EVERY = 30.0
 """Seconds between checkpoints: the most work that a kill costs."""
 POLL = 1.0
 """Seconds between looks at whether the process that holds the state has ended."""
+SAY_EVERY = 600.0
+"""Seconds of waiting after which it is said again."""
 DIGEST_SIZE = 32
 """Bytes of the SHA-256 that stands before the state."""
 DONE = ".done-"
@@ -44,6 +46,7 @@ LIBRARIES = (
     "Box2D",
     "pygame-ce",
     "opencv-python-headless",
+    "numba",
 )
 """Libraries that results depend on."""
 FORMAT = 1
@@ -111,20 +114,24 @@ class Checkpoint:
         # of processes that were killed while they tidied up
         for done in self.directory.parent.glob(f"{DONE}*"):
             shutil.rmtree(done, ignore_errors=True)
-        told = False
-        while self._lock is None:
-            try:
-                self._lock = self._locked()
-            except BlockingIOError:
-                if not told:
-                    print(
-                        f"notice: {self.directory}: another process runs this stage with the same "
-                        "parameters; waiting for it, Ctrl-C ends the wait",
-                        file=sys.stderr,
-                        flush=True,
-                    )
-                told = True
-                self._wait()
+        with contextlib.ExitStack() as waiting:
+            say_at = time.monotonic()
+            while self._lock is None:
+                try:
+                    self._lock = self._locked()
+                except BlockingIOError:
+                    if time.monotonic() >= say_at:
+                        say_at += SAY_EVERY
+                        print(
+                            f"notice: {self.directory}: another process runs this stage with the "
+                            "same parameters; waiting for it, Ctrl-C ends the wait",
+                            file=sys.stderr,
+                            flush=True,
+                        )
+                        with contextlib.suppress(OSError):  # the folder is just being removed
+                            file = waiting.enter_context(open(self.directory / "waiting", "w"))
+                            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+                    time.sleep(POLL)
         self._started = self._saved = time.monotonic()
         return self
 
@@ -168,14 +175,6 @@ class Checkpoint:
             pass
         lock.close()
         return None
-
-    def _wait(self) -> None:
-        """Sleeps for POLL seconds, in which the holder can see that somebody waits."""
-        with contextlib.ExitStack() as held:
-            with contextlib.suppress(OSError):  # the folder is just being removed
-                file = held.enter_context(open(self.directory / "waiting", "w"))
-                fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
-            time.sleep(POLL)
 
     def _is_awaited(self) -> bool:
         try:
@@ -227,9 +226,11 @@ def _uninterrupted() -> Iterator[None]:
     handlers = {
         name: signal.signal(name, signal.SIG_IGN) for name in (signal.SIGINT, signal.SIGTERM)
     }
-    yield
-    for name, handler in handlers.items():
-        signal.signal(name, handler)
+    try:
+        yield
+    finally:
+        for name, handler in handlers.items():
+            signal.signal(name, handler)
 
 
 def versions() -> str:

@@ -94,13 +94,21 @@ def update(paid: Costs) -> None:
         for costs in (shown, paid):
             for stage, record in costs.items():
                 if result := record.get("result"):
-                    kept.setdefault(stage, {})[result] = record
+                    known = kept.setdefault(stage, {})
+                    known[result] = record | _peak(record, known.get(result, {}))
         artifacts.write_json(kept_in, kept)
         here = {stage: kept.get(stage, {}).get(_present(stage)) for stage in sorted(RESULTS)}
         content = {stage: record for stage, record in here.items() if record}
         if content != shown:
             PATH.parent.mkdir(exist_ok=True)
             artifacts.write_json(PATH, content)
+
+
+def _peak(record: dict[str, Any], before: dict[str, Any]) -> dict[str, float]:
+    """Returns the larger peak of two attempts at one result: the last one may have had nothing left
+    to do."""
+    peaks = [found["peak_memory_mb"] for found in (record, before) if "peak_memory_mb" in found]
+    return {"peak_memory_mb": max(peaks)} if peaks else {}
 
 
 def digest(content: bytes) -> str:

@@ -7,30 +7,36 @@ of up to 257, is one operation, and no part reaches into the next.
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any, TypeVar
 
 import numpy as np
+from gymnasium.envs.box2d import car_racing as official
 from gymnasium.envs.box2d.car_racing import WINDOW_W
 from numba import njit
 
+from wm.core import car_racing
 from wm.env.exact.shares import CELL
 
-compiled = njit(cache=True, error_model="numpy")
-"""Compiles a function when it is first called, and keeps the result beside its module."""
+F = TypeVar("F", bound=Callable[..., Any])
+SOURCES = [*Path(__file__).parent.glob("*.py"), Path(car_racing.__file__), Path(official.__file__)]
+"""What the compiled code is made from."""
 
 
-def _forget_what_is_older_than_the_code() -> None:
+def compiled(function: F) -> F:
+    """Compiles a function when it is first called, and keeps the result on disk."""
+    dispatcher: Any = njit(cache=True, error_model="numpy")(function)
     # numba sees an edit of a function's own file, not of the files of what it calls
-    here = Path(__file__).parent
-    newest = max(file.stat().st_mtime for file in here.glob("*.py"))
-    for kept in (here / "__pycache__").glob("*.nbi"):
+    newest = max(file.stat().st_mtime for file in SOURCES)
+    for kept in Path(dispatcher.stats.cache_path).glob("*.nbi"):
         with contextlib.suppress(OSError):  # gone meanwhile, or not ours to remove
             if kept.stat().st_mtime < newest:
                 kept.unlink()
+    return dispatcher
 
 
-_forget_what_is_older_than_the_code()
-LANES = 0x00FF_00FF_00FF
+CHANNELS = 0x00FF_00FF_00FF
 """The low bytes of a pixel's three parts."""
 
 
@@ -45,7 +51,7 @@ def blend(row: np.ndarray, touched: np.ndarray, x: int, color: np.uint64, weight
     notes in `touched` the cell it is in (pixelColorWeightNolock)."""
     alpha = np.uint64((255 * weight) >> 8)
     mixed = row[x] * (np.uint64(256) - alpha) + color * alpha
-    row[x] = (mixed >> np.uint64(8)) & np.uint64(LANES)
+    row[x] = (mixed >> np.uint64(8)) & np.uint64(CHANNELS)
     touched[CELL[x]] = True
 
 

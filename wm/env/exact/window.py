@@ -12,7 +12,7 @@ from __future__ import annotations
 import numpy as np
 from gymnasium.envs.box2d.car_racing import MAX_SHAPE_DIM, STATE_W, WINDOW_H, WINDOW_W
 
-from wm.env.exact.lines import EDGE, NOTHING, draw_edge
+from wm.env.exact.lines import EDGE, draw_edge
 from wm.env.exact.polygons import CAR_CORNERS, CORNERS, fill, fill_part
 from wm.env.exact.row import compiled, span
 from wm.env.exact.shares import HEIGHT, LANES, LOWEST
@@ -44,11 +44,6 @@ def observe(
     count = _project(polygons, view, corners, reach, seen)
     edges = np.empty((CORNERS * len(polygons), EDGE), np.int64)
     starts, strokes = plan(corners, edges, reach, count)
-    # the field covers a row whole unless one of its edges is in view
-    bare = count == 0 or seen[0] != 0
-    for corner in range(CORNERS):
-        bare = bare or edges[corner, 0] != NOTHING
-
     row, touched = np.empty(WINDOW_W, np.uint64), np.empty(STATE_W, np.bool_)
     sums, lasts = np.empty(STATE_W, np.uint64), np.empty(STATE_W, np.uint64)
     carried, shrunk = np.zeros(WIDTH + LANES, np.uint16), np.empty(WIDTH, np.uint16)
@@ -57,7 +52,7 @@ def observe(
     line = 0
     for down in range(HEIGHT):
         y = WINDOW_H - 1 - down
-        if bare:
+        if not _is_covered(strokes, starts[y], starts[y + 1], seen):
             for x in range(WINDOW_W):
                 row[x] = np.uint64(0)
         for cell in range(STATE_W):
@@ -79,6 +74,16 @@ def observe(
         shrink_across(row, touched, sums, lasts, carried, shrunk)
         if shrink_down(shrunk, down, gathered, observation[line]):
             line += 1
+
+
+@compiled
+def _is_covered(strokes: np.ndarray, start: int, end: int, seen: np.ndarray) -> bool:
+    """Returns whether a row begins with a span of the field from side to side; black is seen where
+    it does not."""
+    if start == end:
+        return False
+    what, polygon, x1, x2 = strokes[start]
+    return what == SPAN and seen[polygon] == 0 and x1 <= 0 and x2 >= WINDOW_W - 1
 
 
 @compiled
