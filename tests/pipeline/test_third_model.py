@@ -122,9 +122,9 @@ def add_stage(repository: Path) -> None:
     entry = text[start:end].replace("presets.${scale}.train_vae", "@").replace("vae", "tiny")
     entry = entry.replace(', "@"', "")
     text = text[:end] + entry + text[end:]
-    curve = "      - plots/train_vae.csv\n"  # of costs
+    curve = "plots/train_vae.csv,"  # of costs
     assert text.count(curve) == 1
-    file.write_text(text.replace(curve, curve + curve.replace("vae", "tiny")))
+    file.write_text(text.replace(curve, f"{curve} plots/train_tiny.csv,"))
 
 
 def test_a_third_vision_model_takes_a_package_a_stage_and_a_section(

@@ -172,8 +172,9 @@ def test_sigkill_inside_a_save_leaves_one_of_the_states(where: str, step: int) -
 
 
 HOLD = """
-import sys
+import signal
 from wm.runtime.checkpoint import Checkpoint
+signal.signal(signal.SIGINT, signal.default_int_handler)  # as in a shell, wherever the tests run
 with Checkpoint("stage", {}, []) as checkpoint:
     print(checkpoint.load(), flush=True)
     checkpoint.save({"step": 1})
@@ -222,7 +223,7 @@ def test_the_wait_for_a_second_process_can_be_ended() -> None:
         with start() as second:
             assert "another process" in first_line(second.stderr)
             second.send_signal(signal.SIGINT)
-            assert second.communicate()[1].endswith("KeyboardInterrupt\n")
+            assert second.communicate(timeout=60)[1].endswith("KeyboardInterrupt\n")
         first.communicate("succeed")
     assert first.returncode == 0
 

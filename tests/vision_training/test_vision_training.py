@@ -97,7 +97,7 @@ def episodes_of_shades(tmp_path: Path) -> Path:
 
 
 def test_held_out_episodes_are_kept_out_of_the_batches(episodes_of_shades: Path) -> None:
-    training_frames = TrainingFrames(episodes_of_shades, 0, CPU)
+    training_frames = TrainingFrames(episodes_of_shades, 0, "test", CPU)
     frames = HeldOutFrames(episodes_of_shades, 3).frames
     held_out = {int(frame[0, 0, 0]) for frame in frames}
     batches = [training_frames.batch(step, 16) for step in range(20)]
@@ -109,6 +109,6 @@ def test_held_out_episodes_are_kept_out_of_the_batches(episodes_of_shades: Path)
 
 
 def test_a_batch_is_a_function_of_its_step(episodes_of_shades: Path) -> None:
-    frames = TrainingFrames(episodes_of_shades, 0, CPU)
+    frames = TrainingFrames(episodes_of_shades, 0, "test", CPU)
     assert torch.equal(frames.batch(3, 8), frames.batch(3, 8))
     assert not torch.equal(frames.batch(3, 8), frames.batch(4, 8))
