@@ -7,7 +7,6 @@ from functools import partial
 from importlib.metadata import version
 from typing import Any, Literal
 
-import cv2
 import gymnasium
 import numpy as np
 from pydantic import Field
@@ -42,7 +41,6 @@ class CheckedCarRacing(ExactCarRacing):
 
     def __init__(self, seeds: Iterable[int]) -> None:
         """`seeds` are those of the tracks that are checked."""
-        cv2.setNumThreads(1)  # parallelism is across processes
         super().__init__()
         self._checked = frozenset(seeds)
         self._beside: gymnasium.Env | None = None  # while the track is one of them

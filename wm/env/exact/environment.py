@@ -43,7 +43,6 @@ EVERYTHING = 0xFFFF
 def make() -> ExactCarRacing:
     """Returns CarRacing-v3 with the frames, rewards and terminations of `wm.env.official`, bit for
     bit. There is no time limit and no `render`. `reset(seed=)` defines the track."""
-    cv2.setNumThreads(1)  # parallelism is across processes
     return ExactCarRacing()
 
 
@@ -51,6 +50,7 @@ class ExactCarRacing(FastCarRacing):
     """CarRacing-v3 with the official frames, uint8 (64, 64, 3); `make` says what it keeps."""
 
     def __init__(self) -> None:
+        cv2.setNumThreads(1)  # parallelism is across processes
         super().__init__()
         # below the visible rows it stays black: no frame shows them
         self._observation = np.zeros((OBSERVATION_SIZE, OBSERVATION_SIZE, 3), np.uint8)

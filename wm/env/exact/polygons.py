@@ -26,13 +26,9 @@ def cross(
         crossed[y] = 0
     highest = max(corners[0, 1], corners[1, 1], corners[2, 1], corners[3, 1])
     for i in range(CORNERS):
-        before = i - 1 if i else CORNERS - 1
-        x1, y1 = corners[before, 0], corners[before, 1]
-        x2, y2 = corners[i, 0], corners[i, 1]
+        x1, y1, x2, y2 = _edge(corners, i, CORNERS)
         if y1 == y2:
             continue
-        if y1 > y2:
-            x1, y1, x2, y2 = x2, y2, x1, y1
         rise, run = y2 - y1, x2 - x1
         low = max(y1, first)
         whole, rest = (65536 * (low - y1)) // rise, (65536 * (low - y1)) % rise
@@ -67,13 +63,9 @@ def fill(
     highest = max(corners[0, 1], corners[1, 1], corners[2, 1], corners[3, 1])
     found = 0
     for i in range(CORNERS):
-        before = i - 1 if i else CORNERS - 1
-        x1, y1 = corners[before, 0], corners[before, 1]
-        x2, y2 = corners[i, 0], corners[i, 1]
+        x1, y1, x2, y2 = _edge(corners, i, CORNERS)
         if y1 == y2:
             continue
-        if y1 > y2:
-            x1, y1, x2, y2 = x2, y2, x1, y1
         if y1 <= y < y2 or (y == highest and y2 == highest):
             crossing = ((65536 * (y - y1)) // (y2 - y1)) * (x2 - x1) + 65536 * x1
             _insert(crossings, found, crossing)
@@ -112,17 +104,13 @@ def fill_part(
         return
     found = 0
     for i in range(count):
-        before = i - 1 if i else count - 1
-        x1, y1 = corners[before, 0], corners[before, 1]
-        x2, y2 = corners[i, 0], corners[i, 1]
+        x1, y1, x2, y2 = _edge(corners, i, count)
         if y1 == y2:
             continue
-        if y1 > y2:
-            x1, y1, x2, y2 = x2, y2, x1, y1
         if y1 <= y < y2 or (y == highest and y2 == highest):
             crossing = np.float32((y - y1) * (x2 - x1)) / np.float32(y2 - y1)
             whole = np.floor(crossing) if found % 2 == 0 else np.ceil(crossing)
-            _insert(crossings, found, np.int64(whole) + x1)
+            _insert(crossings, found, int(whole) + x1)
             found += 1
     for i in range(0, found, 2):
         span(row, touched, crossings[i], crossings[i + 1], color)
@@ -130,6 +118,18 @@ def fill_part(
         before = i - 1 if i else count - 1
         if lowest < y < highest and corners[i, 1] == y and corners[before, 1] == y:
             span(row, touched, corners[i, 0], corners[before, 0], color)
+
+
+@compiled
+def _edge(corners: np.ndarray, i: int, count: int) -> tuple[int, int, int, int]:
+    """Returns the edge of a polygon of `count` corners that ends with corner `i`, x and y of its
+    lower end first."""
+    before = i - 1 if i else count - 1
+    x1, y1 = corners[before, 0], corners[before, 1]
+    x2, y2 = corners[i, 0], corners[i, 1]
+    if y1 > y2:
+        return x2, y2, x1, y1
+    return x1, y1, x2, y2
 
 
 @compiled
