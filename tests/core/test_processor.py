@@ -42,6 +42,15 @@ def test_the_name_is_maker_and_instructions(info: Path, flags: str, level: str) 
     assert processor.name() == f"GenuineIntel {level}"
 
 
+def test_fp32_is_the_same_on_every_processor_with_avx2(info: Path) -> None:
+    for flags in (AVX2, AVX512):
+        describe(info, flags)
+        assert processor.kind(shared("fp32")) == processor.PORTABLE
+        assert processor.kind(shared("bf16")) == processor.name()
+    describe(info, "sse2")
+    assert processor.kind(shared("fp32")) == processor.name()
+
+
 def test_bf16_is_refused_where_no_instruction_does_it(info: Path) -> None:
     describe(info, AVX2)
     with pytest.raises(UserError, match=r"bf16, which this processor \(GenuineIntel AVX2\)"):

@@ -16,7 +16,7 @@ def test_only_another_arithmetic_is_said(
     arithmetic.record(tmp_path, SHARED)
     arithmetic.compare([tmp_path, tmp_path / "none"], SHARED)
     assert capsys.readouterr().err == ""
-    monkeypatch.setattr(processor, "name", lambda: "Maker AVX9")
+    monkeypatch.setattr(processor, "kind", lambda _: "Maker AVX9")
     arithmetic.compare([tmp_path], SHARED)
     said = capsys.readouterr().err
     assert said.startswith(f"notice: {tmp_path} was computed in fp32 on ")

@@ -16,14 +16,25 @@ LEVELS = {
     "avx512bw": "AVX-512",
     "avx2": "AVX2",
 }
-"""Instructions by which libraries choose how they sum, the strongest first."""
+"""Instructions by which libraries choose how they sum in bf16, the strongest first."""
+PORTABLE = "x86-64 with AVX2"
+"""The processors whose results in fp32 are the same, byte for byte."""
 BF16 = ({"avx512bw", "avx512vl", "avx512dq"}, {"avx_ne_convert"})
 """The instructions that oneDNN computes bf16 with: all of one of the sets."""
 
 
+def kind(shared: SharedParams) -> str:
+    """Returns the processors that compute the same bytes as this one in what `shared` asks for: all
+    that have AVX2, in fp32; in bf16, those of this maker with these instructions."""
+    _, flags = _read()
+    if shared.precision == "fp32" and "avx2" in flags:
+        return PORTABLE
+    return name()
+
+
 def name() -> str:
-    """Returns the maker and the instructions, which decide the order of sums: "AuthenticAMD AVX2",
-    say; the architecture where the system does not tell."""
+    """Returns the maker and the instructions, "AuthenticAMD AVX2", say; the architecture where the
+    system does not tell."""
     maker, flags = _read()
     level = next((level for flag, level in LEVELS.items() if flag in flags), "")
     return f"{maker or platform.machine()} {level}".strip()

@@ -1,7 +1,8 @@
 """What arithmetic a result was computed in: kept beside it, compared by whoever goes on with it.
 
-`precision` and `device` are parameters, which DVC hashes. The processor is not: another kind sums
-in another order, so that its results differ in their last bits, and that is said where they meet.
+`precision` and `device` are parameters, which DVC hashes. The processor is not. In fp32 every
+x86-64 with AVX2 computes the same; elsewhere another kind sums in another order, so that results
+differ in their last bits, and that is said where they meet.
 """
 
 from __future__ import annotations
@@ -43,7 +44,7 @@ def compare(directories: Iterable[Path | str], shared: SharedParams) -> None:
 
 
 def _here(shared: SharedParams) -> dict[str, str]:
-    on = torch.cuda.get_device_name() if shared.device == "cuda" else processor.name()
+    on = torch.cuda.get_device_name() if shared.device == "cuda" else processor.kind(shared)
     return {"precision": shared.precision, "processor": on}
 
 

@@ -38,8 +38,12 @@ def prepare(shared: SharedParams, threads: int) -> Compute:
     Raises UserError for a GPU that is not there, and for arithmetic that this machine has not.
     """
     processor.demand(shared)
+    dtype = torch.bfloat16 if shared.precision == "bf16" else torch.float32
     if shared.device == "cuda" and not torch.cuda.is_available():
         raise UserError("params.yaml: device: cuda, but torch sees no GPU here; set cpu")
+    # read by oneDNN when it is first used; AVX2's kernels sum alike on every processor that has them
+    if dtype == torch.float32:
+        os.environ["ONEDNN_MAX_CPU_ISA"] = "AVX2"
     # cuBLAS is deterministic only with a fixed workspace, read when it is first used
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     torch.set_num_threads(threads)
@@ -49,7 +53,6 @@ def prepare(shared: SharedParams, threads: int) -> Compute:
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
     # fp32 means fp32: a GPU would make convolutions in TF32, with 10 bits for 23
     torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = False
-    dtype = torch.bfloat16 if shared.precision == "bf16" else torch.float32
     return Compute(torch.device(shared.device), dtype)
 
 

@@ -7,6 +7,8 @@ from typing import TypeVar
 import numpy as np
 import torch
 
+from wm.nn import functions
+
 Array = TypeVar("Array", np.ndarray, torch.Tensor)
 
 
@@ -16,7 +18,7 @@ def reparameterise(mu: Array, logvar: Array, epsilon: Array) -> Array:
     All three have one shape and one type (Kingma & Welling 2013, section 2.4).
     """
     if isinstance(logvar, torch.Tensor):
-        return mu + torch.exp(0.5 * logvar) * epsilon
+        return mu + functions.exp(0.5 * logvar) * epsilon
     return mu + np.exp(0.5 * logvar) * epsilon
 
 
@@ -24,4 +26,4 @@ def kl_divergence(mu: torch.Tensor, logvar: torch.Tensor) -> torch.Tensor:
     """Returns KL(N(mu, exp(logvar)) || N(0, 1)) of every frame and dimension, in nats: float32
     (N, Z) for `mu` and `logvar` (N, Z)."""
     mu, logvar = mu.float(), logvar.float()
-    return 0.5 * (mu.square() + logvar.exp() - 1 - logvar)
+    return 0.5 * (mu.square() + functions.exp(logvar) - 1 - logvar)

@@ -20,6 +20,7 @@ from wm.core.car_racing import ACTION_SIZE
 from wm.core.errors import UserError
 from wm.core.params import Params, validated
 from wm.nn import weights
+from wm.nn.functions import tanh
 from wm.nn.weights import CONFIG, WEIGHTS
 
 
@@ -79,7 +80,7 @@ class Controllers:
         for before, after in pairwise(sizes):
             weight = vectors[:, start : start + before * after].reshape(-1, after, before)
             start += before * after
-            self._layers.append((weight, vectors[:, start : start + after, None]))
+            self._layers.append((weight, vectors[:, start : start + after]))
             start += after
         assert start == vectors.shape[1], f"{vectors.shape[1]} parameters where {start} belong"
 
@@ -89,10 +90,10 @@ class Controllers:
 
     def act(self, features: torch.Tensor) -> torch.Tensor:
         """Returns actions (N, 3) in their ranges for features (N, F), a row for each controller."""
-        x = features[:, :, None]
+        x = features
         for weight, bias in self._layers:
-            x = torch.tanh(torch.baddbmm(bias, weight, x))  # (N, layer, 1)
-        steer, pedals = x[:, :1, 0], x[:, 1:, 0]
+            x = tanh((weight * x[:, None]).sum(2) + bias)  # (N, layer)
+        steer, pedals = x[:, :1], x[:, 1:]
         return torch.cat([steer, (pedals + 1) / 2], dim=1)
 
 

@@ -17,6 +17,7 @@ from torch.nn import functional
 from wm.core.car_racing import ACTION_SIZE
 from wm.core.params import Params, Size
 from wm.memory.networks.mixture import Mixture
+from wm.nn.functions import Linear
 
 State = tuple[torch.Tensor, torch.Tensor]
 """h and c of the LSTM, float32 (B, H) each."""
@@ -50,8 +51,8 @@ class MDNRNN(nn.Module):
         hidden_size, mixtures = config.hidden_size, config.mixtures
         self.latent_size, self.hidden_size, self.mixtures = latent_size, hidden_size, mixtures
         self.lstm = nn.LSTM(latent_size + ACTION_SIZE, hidden_size, batch_first=True)
-        self.mixture_head = nn.Linear(hidden_size, 3 * latent_size * mixtures)
-        self.event_head = nn.Linear(hidden_size, 2)  # reward, done
+        self.mixture_head = Linear(hidden_size, 3 * latent_size * mixtures)
+        self.event_head = Linear(hidden_size, 2)  # reward, done
 
     def begin(self, count: int, device: torch.device | None = None) -> State:
         """Returns the state before the first step of `count` episodes: zeros."""

@@ -8,6 +8,8 @@ from typing import NamedTuple
 import torch
 from torch.nn import functional
 
+from wm.nn.functions import exp, logsumexp
+
 LOG_2PI = math.log(2 * math.pi)
 
 
@@ -29,14 +31,14 @@ def nll(mixture: Mixture, target: torch.Tensor) -> torch.Tensor:
     """
     batch, steps, _, latent_size = mixture.mean.shape
     assert target.shape == (batch, steps, latent_size), f"{target.shape} for {mixture.mean.shape}"
-    standardised = (target[:, :, None] - mixture.mean) * torch.exp(-mixture.logstd)
+    standardised = (target[:, :, None] - mixture.mean) * exp(-mixture.logstd)
     log_normal = -0.5 * (standardised**2 + LOG_2PI) - mixture.logstd
-    return -torch.logsumexp(mixture.logpi + log_normal, dim=2).sum(dim=-1)
+    return -logsumexp(mixture.logpi + log_normal, dim=2).sum(dim=-1)
 
 
 def expectation(mixture: Mixture) -> torch.Tensor:
     """Returns the mean of the mixture, (B, T, Z): the prediction of least squared error."""
-    return (mixture.logpi.exp() * mixture.mean).sum(dim=2)
+    return (exp(mixture.logpi) * mixture.mean).sum(dim=2)
 
 
 def sample(mixture: Mixture, generator: torch.Generator, temperature: float = 1.0) -> torch.Tensor:
@@ -51,6 +53,6 @@ def sample(mixture: Mixture, generator: torch.Generator, temperature: float = 1.
     drawn = torch.multinomial(on_generator, 1, generator=generator).to(weights.device)
     component = drawn.view(weights.shape[:3])[:, :, None]
     mean = mixture.mean.gather(2, component)[:, :, 0]
-    std = mixture.logstd.gather(2, component)[:, :, 0].exp() * temperature**0.5
+    std = exp(mixture.logstd.gather(2, component)[:, :, 0]) * temperature**0.5
     noise = torch.randn(mean.shape, generator=generator, device=generator.device).to(mean.device)
     return mean + std * noise

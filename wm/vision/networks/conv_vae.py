@@ -10,7 +10,8 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
-from wm.vision.networks.convolutions import FromPixel, ToFewPixels, Transposed
+from wm.nn.functions import Linear
+from wm.vision.networks.convolutions import FromPixel, ToFewPixels, ToFrame, Transposed
 
 LAST_PIXELS = 4
 """Pixels that are left of a 64x64 frame after the encoder's convolutions."""
@@ -33,7 +34,7 @@ class Encoder(nn.Module):
             nn.ReLU(),
             nn.Flatten(),
         )
-        self.heads = nn.Linear(LAST_PIXELS * 8 * c, 2 * latent_size)
+        self.heads = Linear(LAST_PIXELS * 8 * c, 2 * latent_size)
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
         mu, logvar = self.heads(self.body(x)).chunk(2, dim=1)
@@ -47,7 +48,7 @@ class Decoder(nn.Module):
         super().__init__()
         c = channels
         self.body = nn.Sequential(
-            nn.Linear(latent_size, 32 * c),
+            Linear(latent_size, 32 * c),
             nn.Unflatten(1, (32 * c, 1, 1)),
             FromPixel(32 * c, 4 * c, 5),  # (N, 4c, 5, 5)
             nn.ReLU(),
@@ -55,7 +56,7 @@ class Decoder(nn.Module):
             nn.ReLU(),
             Transposed(2 * c, c, 6, stride=2),  # (N, c, 30, 30)
             nn.ReLU(),
-            Transposed(c, 3, 6, stride=2),  # (N, 3, 64, 64)
+            ToFrame(c, 3, 6, stride=2),  # (N, 3, 64, 64)
             nn.Sigmoid(),
         )
 

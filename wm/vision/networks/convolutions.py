@@ -1,4 +1,4 @@
-"""The convolutions of the vision models, as they train and run fastest in bfloat16 on a CPU.
+"""The convolutions of the vision models, as they train and run fastest on a CPU.
 
 Each is one of torch's own, equal in float32 but for the order of its sums; in bfloat16 the bias is
 added after the product is rounded. What they gain is in EXPERIMENTS.md, layer by layer.
@@ -14,6 +14,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.nn.grad import conv2d_input, conv2d_weight
 
+from wm.nn.functions import linear
+
 
 class ToFewPixels(nn.Conv2d):
     """A convolution without padding to a handful of pixels, (N, C, H, W) -> (N, D, H', W').
@@ -27,8 +29,8 @@ class ToFewPixels(nn.Conv2d):
         columns = range(0, x.shape[3] - width + 1, right)
         pixels = x.permute(0, 2, 3, 1)
         windows = [pixels[:, i : i + height, j : j + width] for i in rows for j in columns]
-        weight = self.weight.permute(2, 3, 1, 0).flatten(0, 2)
-        product = torch.stack(windows, dim=1).flatten(2) @ weight
+        weight = self.weight.permute(0, 2, 3, 1).flatten(1)
+        product = linear(torch.stack(windows, dim=1).flatten(2), weight)
         assert self.bias is not None
         product = product + self.bias.to(product.dtype)
         return product.view(len(x), len(rows), len(columns), -1).permute(0, 3, 1, 2)
@@ -48,7 +50,7 @@ class FromPixel(nn.Linear):
         self.bias = nn.Parameter(torch.empty(outputs).uniform_(-bound, bound))
 
     def forward(self, x: Tensor) -> Tensor:
-        pixels = functional.linear(x.flatten(1), self.weight).unflatten(1, self.shape)
+        pixels = linear(x.flatten(1), self.weight).unflatten(1, self.shape)
         return (pixels + self.bias.to(pixels.dtype)).permute(0, 3, 1, 2)
 
 
@@ -94,6 +96,28 @@ class Transposed(nn.ConvTranspose2d):
             x, weight, bias, self.stride[0], int(self.padding[0]), self.output_padding[0]
         )
         return output
+
+
+class ToFrame(nn.ConvTranspose2d):
+    """A transposed convolution of stride 2 and an even kernel, without padding, to a few channels:
+    (N, C, H, W) -> (N, D, H', W').
+
+    The pixels in even and odd rows and columns are four convolutions of x, made as one: faster on a
+    CPU, whose registers hold more channels than a frame has.
+    """
+
+    def forward(self, x: Tensor, output_size: list[int] | None = None) -> Tensor:
+        count, (inputs, outputs, kernel, _) = len(x), self.weight.shape
+        half = kernel // 2
+        weight = self.weight.view(inputs, outputs, half, 2, half, 2).flip(2, 4)
+        weight = weight.permute(3, 5, 1, 0, 2, 4).reshape(4 * outputs, inputs, half, half)
+        assert self.bias is not None
+        if len(x) == 1:  # of a single one torch would make a product of MKL's
+            x = x.expand(2, -1, -1, -1)
+        four = functional.conv2d(x, weight, self.bias.repeat(4), padding=half - 1)[:count]
+        _, _, height, width = four.shape
+        rows = four.permute(0, 2, 3, 1).unflatten(3, (2, 2 * outputs)).transpose(2, 3)
+        return rows.reshape(count, 2 * height, 2 * width, outputs).permute(0, 3, 1, 2)
 
 
 M = TypeVar("M", bound=nn.Module)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
+from wm.nn.functions import Linear
 from wm.vision.models.vaegan.networks import Config, build, down, leaky
 from wm.vision.networks.trained import Autoencoder
 
@@ -45,10 +46,10 @@ class Discriminator(nn.Module):
             norm(wide),
             leaky(),
             nn.Flatten(),
-            nn.Linear(FEATURE_MAP * FEATURE_MAP * wide, wide),
+            Linear(FEATURE_MAP * FEATURE_MAP * wide, wide),
             nn.BatchNorm1d(wide) if batch_norm else nn.Identity(),
             leaky(),
-            nn.Linear(wide, 1),
+            Linear(wide, 1),
         )
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:

@@ -12,6 +12,7 @@ from typing import Literal
 from torch import Tensor, nn
 
 from wm.core.params import Size
+from wm.nn.functions import Linear, tanh
 from wm.vision.networks import conv_vae
 from wm.vision.networks.convolutions import Transposed
 from wm.vision.networks.registry import VisionConfig
@@ -61,14 +62,14 @@ class SeedEncoder(nn.Module):
         layers: list[nn.Module] = []
         for channels_in, channels_out in itertools.pairwise(widths):
             layers += [down(channels_in, channels_out), nn.BatchNorm2d(channels_out), leaky()]
-        layers += [nn.Flatten(), nn.Linear(CORNER * CORNER * widths[-1], latent_size)]
+        layers += [nn.Flatten(), Linear(CORNER * CORNER * widths[-1], latent_size)]
         self.body = nn.Sequential(*layers, nn.BatchNorm1d(latent_size), leaky())
-        self.heads = nn.Linear(latent_size, 2 * latent_size)
+        self.heads = Linear(latent_size, 2 * latent_size)
         self.bounded = heads == "tanh"
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
         out = self.heads(self.body(x))
-        mu, logvar = (out.tanh() if self.bounded else out).chunk(2, dim=1)
+        mu, logvar = (tanh(out) if self.bounded else out).chunk(2, dim=1)
         return mu, logvar
 
 
@@ -79,7 +80,7 @@ class SeedDecoder(nn.Module):
         super().__init__()
         size = CORNER * CORNER * 8 * depth
         layers: list[nn.Module] = [
-            nn.Linear(latent_size, size),
+            Linear(latent_size, size),
             nn.BatchNorm1d(size),
             leaky(),
             nn.Unflatten(1, (8 * depth, CORNER, CORNER)),
