@@ -29,7 +29,7 @@ WIDTH = LANES * STATE_W
 GROUP = 4
 
 
-@compiled
+@inlined
 def shrink_across(
     cells: np.ndarray,
     lanes: np.ndarray,
@@ -59,7 +59,7 @@ def shrink_across(
         shrunk[lane] = _high(np.uint16(sum_lanes[lane + LANES] + before + taken), X_FACTOR)
 
 
-@compiled
+@inlined
 def shrink_down(shrunk: np.ndarray, down: int, gathered: np.ndarray, line: np.ndarray) -> bool:
     """Adds row number `down` from the top, uint16 (384,), to `gathered`, uint16 (384,); returns
     whether a row of the observation ends with it, which is then in `line`, uint8 (96, 3)

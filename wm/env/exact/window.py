@@ -54,6 +54,7 @@ def observe(
     sum_lanes = sums.view(np.uint16)
     shrunk, gathered = np.empty(WIDTH, np.uint16), np.zeros(WIDTH, np.uint16)
     crossings = np.empty(CAR_CORNERS, np.int64)
+    car_low, car_high = _reach(parts, part_corners)
     line = 0
     for top in range(WINDOW_H - 1, LOWEST - 1, -BAND):
         bottom = max(top - BAND + 1, LOWEST)
@@ -70,7 +71,7 @@ def observe(
                     spans[start : start + high - low + 1], single[number],
                     corners[number], crossings, colors[seen[number]],
                 )  # fmt: skip
-        for part in range(len(parts)):
+        for part in range(len(parts) if car_low <= top and car_high >= bottom else 0):
             if part_corners[part]:
                 fill_part(
                     cells, pixels, bottom, top, parts[part], part_corners[part], crossings,
@@ -93,6 +94,17 @@ def _covers(spans: np.ndarray) -> bool:
         if spans[row, 0] > 0 or spans[row, 1] < WINDOW_W - 1:
             return False
     return len(spans) == HEIGHT
+
+
+@compiled
+def _reach(parts: np.ndarray, part_corners: np.ndarray) -> tuple[int, int]:
+    """Returns the lowest and the highest row of all the car's parts."""
+    lowest, highest = 1 << 30, -(1 << 30)
+    for part in range(len(parts)):
+        for corner in range(part_corners[part]):
+            y = parts[part, corner, 1]
+            lowest, highest = min(lowest, y), max(highest, y)
+    return lowest, highest
 
 
 @compiled
