@@ -1,4 +1,4 @@
-"""Anti-aliased lines, a few rows at a time (SDL_gfxPrimitives.c: _aalineColor, without its endpoint).
+"""Anti-aliased lines, a few rows at a time (SDL_gfxPrimitives.c: _aalineColor without endpoint).
 
 An edge is int64 (9,): its kind; where it starts, x and y, at the lower end; its length along the
 longer side; the direction of x; the slope, in 1/2**32 pixels a step; the pixel that is drawn in
@@ -99,7 +99,7 @@ def draw_edge(
 def _is_left(spans: np.ndarray, row: int, x: int) -> bool:
     """Returns whether a pixel is not painted over."""
     index = np.uint32(row)
-    return x < spans[index, 0] or x > spans[index, 1]
+    return (x < spans[index, 0]) | (x > spans[index, 1])
 
 
 @compiled

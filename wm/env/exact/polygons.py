@@ -13,7 +13,9 @@ CAR_CORNERS = 8
 
 
 @compiled
-def cross(corners: np.ndarray, first: int, last: int, crossed: np.ndarray, spans: np.ndarray) -> bool:
+def cross(
+    corners: np.ndarray, first: int, last: int, crossed: np.ndarray, spans: np.ndarray
+) -> bool:
     """Finds what `fill` would draw of a polygon, int64 (4, 2), in each row from `first` to `last`;
     returns whether it is a single span in each. `spans`, int64 (rows, 2), takes its ends."""
     rows = last - first + 1
@@ -70,7 +72,14 @@ def fill(
             _insert(crossings, found, crossing)
             found += 1
     for i in range(0, found, 2):
-        span(cells, pixels, y - base, to_pixel(crossings[i] + 1), to_pixel(crossings[i + 1] - 1), color)
+        span(
+            cells,
+            pixels,
+            y - base,
+            to_pixel(crossings[i] + 1),
+            to_pixel(crossings[i + 1] - 1),
+            color,
+        )
 
 
 @compiled

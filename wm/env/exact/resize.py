@@ -46,9 +46,7 @@ def preprocess(observation: np.ndarray) -> np.ndarray:
     `wm.env.official.preprocess` does."""
     frame = np.empty(FRAME_SHAPE, np.uint8)
     across = np.empty((VISIBLE_ROWS, FRAME_SIZE * CHANNELS), np.float32)
-    _resize(
-        observation.reshape(OBSERVATION_SIZE, -1), across, frame.reshape(FRAME_SIZE, -1)
-    )
+    _resize(observation.reshape(OBSERVATION_SIZE, -1), across, frame.reshape(FRAME_SIZE, -1))
     return frame
 
 

@@ -3,10 +3,11 @@
 A pixel is an integer of 64 bits with 16 for each of red, green and blue: a blend of two, or a sum
 of up to 257, is one operation, and no part reaches into the next.
 
-A row is 96 cells, the pixels that end in one of the observation's. Most are of one colour: `cells`,
-uint64 (R, 97), holds it. Of the others, which are open, `pixels`, uint64 (R, 97, 12), does.
-`shares` says where in a cell each pixel of a row is.
-""" 
+A row is 96 cells: the pixels that end in the same one of the observation's. Most are of one colour,
+which is in `cells`, uint64 (97 rows,). Those of several are open: their pixels are in `pixels`,
+uint64 (12 * 97 rows,). `shares` says where in a cell each pixel is. The first cell of a row is
+empty.
+"""
 
 from __future__ import annotations
 
@@ -30,8 +31,15 @@ SOURCES = [*Path(__file__).parent.glob("*.py"), Path(car_racing.__file__), Path(
 
 
 def compiled(function: F, allocates: bool = False, inline: bool = False) -> F:
-    """Compiles a function when it is first called, and keeps the result on disk."""
-    dispatcher: Any = njit(cache=True, error_model="numpy", _nrt=allocates, forceinline=inline)(function)
+    """Compiles a function when it is first called, and keeps the result on disk.
+
+    Only one that `allocates` arrays counts references to them: atomic operations, which took half
+    of the time. Its callers must be such, too. One to `inline` has no call of its own, which would
+    pass seven numbers for each array.
+    """
+    dispatcher: Any = njit(cache=True, error_model="numpy", _nrt=allocates, forceinline=inline)(
+        function
+    )
     # numba sees an edit of a function's own file, not of the files of what it calls
     newest = max(file.stat().st_mtime for file in SOURCES)
     for kept in Path(dispatcher.stats.cache_path).glob("*.nbi"):
@@ -67,14 +75,13 @@ def blend(
     place = PLACES * cell + PLACE[x]
     alpha = np.uint64((255 * weight) >> 8)
     below = pixels[place]
-    mixed = (below << np.uint64(8)) + (color - below) * alpha  # below * (256 - alpha) + color * alpha
+    # below * (256 - alpha) + color * alpha, with one product: equal modulo 2**64
+    mixed = (below << np.uint64(8)) + (color - below) * alpha
     pixels[place] = (mixed >> np.uint64(8)) & np.uint64(CHANNELS)
 
 
 @inlined
-def span(
-    cells: np.ndarray, pixels: np.ndarray, y: int, x1: int, x2: int, color: np.uint64
-) -> None:
+def span(cells: np.ndarray, pixels: np.ndarray, y: int, x1: int, x2: int, color: np.uint64) -> None:
     """Draws the pixels of row `y` from `x1` to `x2`, in either order, as far as they are in the
     window (hlineColor, drawhorzlineclip)."""
     if x1 > x2:
@@ -99,7 +106,7 @@ def span(
 
 
 @inlined
-def _open(cells: np.ndarray, pixels: np.ndarray, cell: int) -> None:
+def _open(cells: np.ndarray, pixels: np.ndarray, cell: np.uint32) -> None:
     """Gives each pixel of a cell the cell's colour, so that each can be drawn by itself."""
     color = cells[cell]
     base = np.uint32(PLACES * cell)
@@ -110,7 +117,7 @@ def _open(cells: np.ndarray, pixels: np.ndarray, cell: int) -> None:
 
 @inlined
 def _paint(
-    cells: np.ndarray, pixels: np.ndarray, cell: int, start: int, end: int, color: np.uint64
+    cells: np.ndarray, pixels: np.ndarray, cell: np.uint32, start: int, end: int, color: np.uint64
 ) -> None:
     """Draws the pixels of a cell in the places from `start` to `end`."""
     if cells[cell] != OPEN:

@@ -27,6 +27,7 @@ from wm.env.exact.shares import (
 
 WIDTH = LANES * STATE_W
 GROUP = 4
+"""Cells of which one look says whether any is open."""
 
 
 @inlined
@@ -81,6 +82,7 @@ def shrink_down(shrunk: np.ndarray, down: int, gathered: np.ndarray, line: np.nd
 
 @inlined
 def _add_up(cells: np.ndarray, pixels: np.ndarray, sums: np.ndarray, cell: int) -> None:
+    """Takes an open cell's sum, and its last pixel for its colour."""
     base = PLACES * cell
     total = pixels[base + PLACES - 1 - MOST] & TENTH[cell]
     for place in range(PLACES - MOST, PLACES - 1):
