@@ -37,9 +37,9 @@ def compiled(function: F, allocates: bool = False, inline: bool = False) -> F:
     of the time. Its callers must be such, too. One to `inline` has no call of its own, which would
     pass seven numbers for each array.
     """
-    dispatcher: Any = njit(cache=True, error_model="numpy", _nrt=allocates, forceinline=inline)(
-        function
-    )
+    compiler: Any = njit  # its types leave out _nrt: whether references are counted
+    options = {"cache": True, "error_model": "numpy", "_nrt": allocates, "forceinline": inline}
+    dispatcher = compiler(**options)(function)
     # numba sees an edit of a function's own file, not of the files of what it calls
     newest = max(file.stat().st_mtime for file in SOURCES)
     for kept in Path(dispatcher.stats.cache_path).glob("*.nbi"):
