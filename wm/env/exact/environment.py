@@ -22,11 +22,11 @@ from gymnasium.envs.box2d.car_racing import (
 
 from wm.core.car_racing import OBSERVATION_SIZE
 from wm.env.exact.polygons import CAR_CORNERS, CORNERS
+from wm.env.exact.resize import preprocess
 from wm.env.exact.row import pixel
 from wm.env.exact.window import observe, place
 from wm.env.fast.car_physics import TileListener
 from wm.env.fast.environment import FastCarRacing
-from wm.env.official import preprocess
 
 FIELD_COLOR, GRASS_COLOR = (102, 204, 102), (102, 230, 102)
 ROAD_COLOR = 102

@@ -1,4 +1,4 @@
-"""Anti-aliased lines, a row at a time (SDL_gfxPrimitives.c: _aalineColor, without its endpoint).
+"""Anti-aliased lines, a few rows at a time (SDL_gfxPrimitives.c: _aalineColor without endpoint).
 
 An edge is int64 (9,): its kind; where it starts, x and y, at the lower end; its length along the
 longer side; the direction of x; the slope, in 1/2**32 pixels a step; the pixel that is drawn in
@@ -10,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 from gymnasium.envs.box2d.car_racing import WINDOW_H, WINDOW_W
 
-from wm.env.exact.row import blend, compiled, span
+from wm.env.exact.row import blend, compiled, inlined, span
 
 NOTHING, VERTICAL, HORIZONTAL, STEEP, FLAT = range(5)
 """Kinds of an edge."""
@@ -43,44 +43,63 @@ def prepare_edge(edge: np.ndarray, x1: int, y1: int, x2: int, y2: int) -> None:
             edge[0], edge[3], edge[5] = FLAT, dx, ((dy << 16) // dx) << 16
 
 
-@compiled
+@inlined
 def draw_edge(
-    row: np.ndarray, touched: np.ndarray, y: int, edge: np.ndarray, color: np.uint64
+    cells: np.ndarray,
+    pixels: np.ndarray,
+    base: int,
+    low: int,
+    high: int,
+    edge: np.ndarray,
+    spans: np.ndarray,
+    color: np.uint64,
 ) -> None:
-    """Draws an edge's pixels of row `y`, which is one that it spans."""
-    kind, x0, at, length = edge[0], edge[1], y - edge[2], edge[3]
-    if kind == VERTICAL:
-        span(row, touched, x0, x0, color)
+    """Draws what an edge has in the window's rows from `low` to `high`; row `base` is the first one
+    of `cells` and `pixels`. `spans`, int64 (rows, 2), is what is painted over in each of the rows:
+    three of four blends, which are left out."""
+    kind, x0, y0, length = edge[0], edge[1], edge[2], edge[3]
+    if kind == NOTHING or y0 > high or y0 + edge[8] < low:
         return
     if kind == HORIZONTAL:
-        span(row, touched, x0, x0 + length, color)
+        span(cells, pixels, y0 - base, x0, x0 + length, color)
         return
-    if y == edge[7]:
-        span(row, touched, edge[6], edge[6], color)
+    if kind == VERTICAL:
+        for y in range(max(low, y0), min(high, y0 + length) + 1):
+            span(cells, pixels, y - base, x0, x0, color)
+        return
+    if low <= edge[7] <= high:
+        span(cells, pixels, edge[7] - base, edge[6], edge[6], color)
     direction, slope = edge[4], edge[5]
     if kind == STEEP:
-        if 0 < at < length:
+        for at in range(max(low - y0, 1), min(high - y0, length - 1) + 1):
             error = at * slope
-            x = x0 + direction * (error >> 32)
-            weight = (error >> 24) & 255
-            blend(row, touched, x, color, 255 - weight)
-            blend(row, touched, x + direction, color, weight)
+            x, weight = x0 + direction * (error >> 32), (error >> 24) & 255
+            row = y0 + at - low
+            if _is_left(spans, row, x):
+                blend(cells, pixels, low - base + row, x, color, 255 - weight)
+            x += direction
+            if _is_left(spans, row, x):
+                blend(cells, pixels, low - base + row, x, color, weight)
         return
-    # the steps at which the line's own row is the one before, and this one
-    start = max(((at - 1 << 32) + slope - 1) // slope, 1)
-    middle = min(max(((at << 32) + slope - 1) // slope, 1), length)
-    end = min(((at + 1 << 32) + slope - 1) // slope, length)
-    if at == 0:
-        start = middle
-    error, x = start * slope, x0 + direction * start
-    for _ in range(start, middle):
-        blend(row, touched, x, color, (error >> 24) & 255)
-        error += slope
-        x += direction
-    for _ in range(middle, end):
-        blend(row, touched, x, color, 255 - ((error >> 24) & 255))
-        error += slope
-        x += direction
+    # the steps at which the line's own row is the one before `low`, or one to `high`
+    start = max(((low - 1 - y0 << 32) + slope - 1) // slope, 1)
+    end = min(((high + 1 - y0 << 32) + slope - 1) // slope, length)
+    for at in range(start, end):
+        error = at * slope
+        row, weight = y0 - low + (error >> 32), (error >> 24) & 255
+        x = x0 + direction * at
+        if row >= 0 and _is_left(spans, row, x):
+            blend(cells, pixels, low - base + row, x, color, 255 - weight)
+        row += 1
+        if row <= high - low and _is_left(spans, row, x):
+            blend(cells, pixels, low - base + row, x, color, weight)
+
+
+@inlined
+def _is_left(spans: np.ndarray, row: int, x: int) -> bool:
+    """Returns whether a pixel is not painted over."""
+    index = np.uint32(row)
+    return (x < spans[index, 0]) | (x > spans[index, 1])
 
 
 @compiled

@@ -14,16 +14,13 @@ CAR_CORNERS = 8
 
 @compiled
 def cross(
-    corners: np.ndarray, first: int, last: int, crossed: np.ndarray, crossings: np.ndarray
+    corners: np.ndarray, first: int, last: int, crossed: np.ndarray, spans: np.ndarray
 ) -> bool:
-    """Finds where the edges of a polygon, int64 (4, 2), cross the rows from `first` to `last`;
-    returns whether it is two of them in each row, in which case `fill` would draw a single span.
-
-    `crossings`, int64 (800, 2), takes the places of a row, in 1/65536 pixels, in either order;
-    `crossed`, int32 (800,), is overwritten.
-    """
-    for y in range(first, last + 1):
-        crossed[y] = 0
+    """Finds what `fill` would draw of a polygon, int64 (4, 2), in each row from `first` to `last`;
+    returns whether it is a single span in each. `spans`, int64 (rows, 2), takes its ends."""
+    rows = last - first + 1
+    for row in range(rows):
+        crossed[row] = 0
     highest = max(corners[0, 1], corners[1, 1], corners[2, 1], corners[3, 1])
     for i in range(CORNERS):
         x1, y1, x2, y2 = _edge(corners, i, CORNERS)
@@ -33,26 +30,30 @@ def cross(
         low = max(y1, first)
         whole, rest = (65536 * (low - y1)) // rise, (65536 * (low - y1)) % rise
         whole_step, rest_step = 65536 // rise, 65536 % rise
-        for y in range(low, min(y2 if y2 == highest else y2 - 1, last) + 1):
-            if crossed[y] == 2:
+        for row in range(low - first, min(y2 if y2 == highest else y2 - 1, last) + 1 - first):
+            if crossed[row] == 2:
                 return False
-            crossings[y, crossed[y]] = whole * run + 65536 * x1
-            crossed[y] += 1
+            spans[row, crossed[row]] = whole * run + 65536 * x1
+            crossed[row] += 1
             whole += whole_step
             rest += rest_step
             if rest >= rise:
                 whole += 1
                 rest -= rise
-    for y in range(first, last + 1):  # noqa: SIM110  what numba cannot compile
-        if crossed[y] != 2:
+    for row in range(rows):
+        if crossed[row] != 2:
             return False
+        one, other = spans[row, 0], spans[row, 1]
+        spans[row, 0] = to_pixel(min(one, other) + 1)
+        spans[row, 1] = to_pixel(max(one, other) - 1)
     return True
 
 
 @compiled
 def fill(
-    row: np.ndarray,
-    touched: np.ndarray,
+    cells: np.ndarray,
+    pixels: np.ndarray,
+    base: int,
     y: int,
     corners: np.ndarray,
     crossings: np.ndarray,
@@ -71,7 +72,14 @@ def fill(
             _insert(crossings, found, crossing)
             found += 1
     for i in range(0, found, 2):
-        span(row, touched, to_pixel(crossings[i] + 1), to_pixel(crossings[i + 1] - 1), color)
+        span(
+            cells,
+            pixels,
+            y - base,
+            to_pixel(crossings[i] + 1),
+            to_pixel(crossings[i + 1] - 1),
+            color,
+        )
 
 
 @compiled
@@ -82,42 +90,44 @@ def to_pixel(crossing: int) -> int:
 
 @compiled
 def fill_part(
-    row: np.ndarray,
-    touched: np.ndarray,
-    y: int,
+    cells: np.ndarray,
+    pixels: np.ndarray,
+    bottom: int,
+    top: int,
     corners: np.ndarray,
     count: int,
     crossings: np.ndarray,
     color: np.uint64,
 ) -> None:
-    """Fills row `y` of a part of the car, int64 (8, 2), of `count` corners (draw.c: draw_fillpoly).
-    `crossings`, int64 (8,), is overwritten."""
+    """Fills the window's rows from `bottom`, the first one of `cells` and `pixels`, to `top` of a
+    part of the car, int64 (8, 2), of `count` corners (draw.c: draw_fillpoly). `crossings`, int64
+    (8,), is overwritten."""
     lowest = highest = corners[0, 1]
     left = right = corners[0, 0]
     for i in range(1, count):
         lowest, highest = min(lowest, corners[i, 1]), max(highest, corners[i, 1])
         left, right = min(left, corners[i, 0]), max(right, corners[i, 0])
-    if y < lowest or y > highest:
-        return
     if lowest == highest:
-        span(row, touched, left, right, color)
+        if bottom <= lowest <= top:
+            span(cells, pixels, lowest - bottom, left, right, color)
         return
-    found = 0
-    for i in range(count):
-        x1, y1, x2, y2 = _edge(corners, i, count)
-        if y1 == y2:
-            continue
-        if y1 <= y < y2 or (y == highest and y2 == highest):
-            crossing = np.float32((y - y1) * (x2 - x1)) / np.float32(y2 - y1)
-            whole = np.floor(crossing) if found % 2 == 0 else np.ceil(crossing)
-            _insert(crossings, found, int(whole) + x1)
-            found += 1
-    for i in range(0, found, 2):
-        span(row, touched, crossings[i], crossings[i + 1], color)
-    for i in range(count):
-        before = i - 1 if i else count - 1
-        if lowest < y < highest and corners[i, 1] == y and corners[before, 1] == y:
-            span(row, touched, corners[i, 0], corners[before, 0], color)
+    for y in range(max(lowest, bottom), min(highest, top) + 1):
+        found = 0
+        for i in range(count):
+            x1, y1, x2, y2 = _edge(corners, i, count)
+            if y1 == y2:
+                continue
+            if y1 <= y < y2 or (y == highest and y2 == highest):
+                crossing = np.float32((y - y1) * (x2 - x1)) / np.float32(y2 - y1)
+                whole = np.floor(crossing) if found % 2 == 0 else np.ceil(crossing)
+                _insert(crossings, found, int(whole) + x1)
+                found += 1
+        for i in range(0, found, 2):
+            span(cells, pixels, y - bottom, crossings[i], crossings[i + 1], color)
+        for i in range(count):
+            before = i - 1 if i else count - 1
+            if lowest < y < highest and corners[i, 1] == y and corners[before, 1] == y:
+                span(cells, pixels, y - bottom, corners[i, 0], corners[before, 0], color)
 
 
 @compiled

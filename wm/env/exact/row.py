@@ -1,13 +1,19 @@
-"""A row of the window: pixels that are blended and summed as single integers.
+"""Rows of the window: pixels that are blended and summed as single integers.
 
 A pixel is an integer of 64 bits with 16 for each of red, green and blue: a blend of two, or a sum
 of up to 257, is one operation, and no part reaches into the next.
+
+A row is 96 cells: the pixels that end in the same one of the observation's. Most are of one colour,
+which is in `cells`, uint64 (97 rows,). Those of several are open: their pixels are in `pixels`,
+uint64 (12 * 97 rows,). `shares` says where in a cell each pixel is. The first cell of a row is
+empty.
 """
 
 from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -17,16 +23,23 @@ from gymnasium.envs.box2d.car_racing import WINDOW_W
 from numba import njit
 
 from wm.core import car_racing
-from wm.env.exact.shares import CELL
+from wm.env.exact.shares import CELL, CELLS, OPENING, PLACE, PLACES
 
 F = TypeVar("F", bound=Callable[..., Any])
 SOURCES = [*Path(__file__).parent.glob("*.py"), Path(car_racing.__file__), Path(official.__file__)]
 """What the compiled code is made from."""
 
 
-def compiled(function: F) -> F:
-    """Compiles a function when it is first called, and keeps the result on disk."""
-    dispatcher: Any = njit(cache=True, error_model="numpy")(function)
+def compiled(function: F, allocates: bool = False, inline: bool = False) -> F:
+    """Compiles a function when it is first called, and keeps the result on disk.
+
+    Only one that `allocates` arrays counts references to them: atomic operations, which took half
+    of the time. Its callers must be such, too. One to `inline` has no call of its own, which would
+    pass seven numbers for each array.
+    """
+    compiler: Any = njit  # its types leave out _nrt: whether references are counted
+    options = {"cache": True, "error_model": "numpy", "_nrt": allocates, "forceinline": inline}
+    dispatcher = compiler(**options)(function)
     # numba sees an edit of a function's own file, not of the files of what it calls
     newest = max(file.stat().st_mtime for file in SOURCES)
     for kept in Path(dispatcher.stats.cache_path).glob("*.nbi"):
@@ -36,8 +49,13 @@ def compiled(function: F) -> F:
     return dispatcher
 
 
+allocating = partial(compiled, allocates=True)
+inlined = partial(compiled, inline=True)
+
 CHANNELS = 0x00FF_00FF_00FF
 """The low bytes of a pixel's three parts."""
+OPEN = np.uint64(1 << 48)
+"""Stands for the colour of a cell that has several."""
 
 
 def pixel(red: int, green: int, blue: int) -> np.uint64:
@@ -45,26 +63,65 @@ def pixel(red: int, green: int, blue: int) -> np.uint64:
     return np.uint64(red | green << 16 | blue << 32)
 
 
-@compiled
-def blend(row: np.ndarray, touched: np.ndarray, x: int, color: np.uint64, weight: int) -> None:
-    """Draws `color` with a weight in [0, 255] over the pixel at `x`, which is in the window, and
-    notes in `touched` the cell it is in (pixelColorWeightNolock)."""
+@inlined
+def blend(
+    cells: np.ndarray, pixels: np.ndarray, y: int, x: int, color: np.uint64, weight: int
+) -> None:
+    """Draws `color` with a weight in [0, 255] over the pixel at `x`, which is in the window, of row
+    `y` (pixelColorWeightNolock)."""
+    cell = np.uint32(y * CELLS + CELL[x])
+    if cells[cell] != OPEN:
+        _open(cells, pixels, cell)
+    place = PLACES * cell + PLACE[x]
     alpha = np.uint64((255 * weight) >> 8)
-    mixed = row[x] * (np.uint64(256) - alpha) + color * alpha
-    row[x] = (mixed >> np.uint64(8)) & np.uint64(CHANNELS)
-    touched[CELL[x]] = True
+    below = pixels[place]
+    # below * (256 - alpha) + color * alpha, with one product: equal modulo 2**64
+    mixed = (below << np.uint64(8)) + (color - below) * alpha
+    pixels[place] = (mixed >> np.uint64(8)) & np.uint64(CHANNELS)
 
 
-@compiled
-def span(row: np.ndarray, touched: np.ndarray, x1: int, x2: int, color: np.uint64) -> None:
-    """Draws the pixels from `x1` to `x2`, in either order, as far as they are in the window, and
-    notes in `touched` the cells that they end in (hlineColor, drawhorzlineclip)."""
+@inlined
+def span(cells: np.ndarray, pixels: np.ndarray, y: int, x1: int, x2: int, color: np.uint64) -> None:
+    """Draws the pixels of row `y` from `x1` to `x2`, in either order, as far as they are in the
+    window (hlineColor, drawhorzlineclip)."""
     if x1 > x2:
         x1, x2 = x2, x1
     if x2 < 0 or x1 >= WINDOW_W:
         return
     x1, x2 = max(x1, 0), min(x2, WINDOW_W - 1)
-    for x in range(x1, x2 + 1):
-        row[x] = color
-    touched[CELL[x1]] = True
-    touched[CELL[x2]] = True
+    first, last = np.uint32(y * CELLS + CELL[x1]), np.uint32(y * CELLS + CELL[x2])
+    opens, ends = PLACE[x1] > OPENING[CELL[x1]], PLACE[x2] < PLACES - 1
+    if first == last:
+        if opens or ends:
+            _paint(cells, pixels, first, PLACE[x1], PLACE[x2], color)
+        else:
+            cells[first] = color
+        return
+    if opens:
+        _paint(cells, pixels, first, PLACE[x1], PLACES - 1, color)
+    if ends:
+        _paint(cells, pixels, last, 0, PLACE[x2], color)
+    for cell in range(first + opens, last + 1 - ends):
+        cells[np.uint32(cell)] = color
+
+
+@inlined
+def _open(cells: np.ndarray, pixels: np.ndarray, cell: np.uint32) -> None:
+    """Gives each pixel of a cell the cell's colour, so that each can be drawn by itself."""
+    color = cells[cell]
+    base = np.uint32(PLACES * cell)
+    for place in range(PLACES):
+        pixels[base + place] = color
+    cells[cell] = OPEN
+
+
+@inlined
+def _paint(
+    cells: np.ndarray, pixels: np.ndarray, cell: np.uint32, start: int, end: int, color: np.uint64
+) -> None:
+    """Draws the pixels of a cell in the places from `start` to `end`."""
+    if cells[cell] != OPEN:
+        _open(cells, pixels, cell)
+    base = np.uint32(PLACES * cell)
+    for place in range(start, end + 1):
+        pixels[base + place] = color

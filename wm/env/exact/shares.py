@@ -37,14 +37,34 @@ _COLUMNS, _X_FACTOR = _schedule(WINDOW_W, STATE_W)
 _ROWS, _Y_FACTOR = _schedule(WINDOW_H, STATE_H)
 X_FACTOR, Y_FACTOR = np.uint16(_X_FACTOR), np.uint16(_Y_FACTOR)
 
-LAST = _COLUMNS[:, 0].copy()
-"""The last pixel of each cell: of the pixels of a row that make one of the observation."""
-FIRST = np.concatenate([[0], LAST[:-1] + 1])
-"""The first pixel of each cell that no other cell has a part of."""
-CELL = np.searchsorted(LAST, np.arange(WINDOW_W)).clip(max=STATE_W - 1)
+_LAST = _COLUMNS[:, 0]
+_FIRST = np.concatenate([[0], _LAST[:-1] + 1])
+_OF = np.searchsorted(_LAST, np.arange(WINDOW_W))
+
+CELLS = STATE_W + 1
+"""A row's cells: pixels of the window that end in one of the observation. Number 0 is empty and
+lies before the first."""
+PLACES = 12
+"""Places of a cell for its pixels. The last pixel, which the next cell has a part of, is in the
+last place, the others are before it; the first one or two places are not used."""
+CELL = (_OF + 1).astype(np.uint32)
 """The cell of each pixel of a row."""
-X_TAKEN, X_LEFT = (np.repeat(_COLUMNS[:, i].astype(np.uint16), LANES) for i in (1, 2))
-"""The weights of each cell's last pixel in it, and in the next cell, for each lane."""
+PLACE = (np.arange(WINDOW_W) - _LAST[_OF] + PLACES - 1).astype(np.uint32)
+"""The place of each pixel in its cell."""
+OPENING = np.concatenate([[0], PLACES - 1 - (_LAST - _FIRST)]).astype(np.uint32)
+"""The place of each cell's first pixel."""
+MOST = 10
+"""The most pixels of a cell before its last."""
+TENTH = np.where(OPENING == PLACES - 1 - MOST, np.uint64(2**64 - 1), np.uint64(0))
+"""All ones for each cell that has as many, else 0."""
+assert set(OPENING[1:].tolist()) == {PLACES - 1 - MOST, PLACES - MOST}
+
+WHOLE, X_TAKEN, X_LEFT = (
+    np.repeat(np.concatenate([[0], numbers]).astype(np.uint16), LANES)
+    for numbers in (_LAST - _FIRST, _COLUMNS[:, 1], _COLUMNS[:, 2])
+)
+"""Of each cell, for each lane: its pixels but the last, and the last one's weights in the cell and
+in the next."""
 
 Y_ENDS = np.isin(np.arange(WINDOW_H), _ROWS[:, 0])
 """Whether a row of the observation ends with this one of the window, counted from the top."""

@@ -8,11 +8,14 @@ from __future__ import annotations
 import numpy as np
 from gymnasium.envs.box2d.car_racing import STATE_W
 
-from wm.env.exact.row import compiled
+from wm.env.exact.row import OPEN, compiled, inlined
 from wm.env.exact.shares import (
-    FIRST,
+    CELLS,
     LANES,
-    LAST,
+    MOST,
+    PLACES,
+    TENTH,
+    WHOLE,
     X_FACTOR,
     X_LEFT,
     X_TAKEN,
@@ -23,42 +26,41 @@ from wm.env.exact.shares import (
 )
 
 WIDTH = LANES * STATE_W
+GROUP = 4
+"""Cells of which one look says whether any is open."""
 
 
-@compiled
+@inlined
 def shrink_across(
-    row: np.ndarray,
-    touched: np.ndarray,
+    cells: np.ndarray,
+    lanes: np.ndarray,
+    pixels: np.ndarray,
     sums: np.ndarray,
-    lasts: np.ndarray,
-    carried: np.ndarray,
+    sum_lanes: np.ndarray,
     shrunk: np.ndarray,
 ) -> None:
-    """Fills in `shrunk`, uint16 (384,), with a row of the window (filter_shrink_X).
-
-    `row` is uint64 (1000,); a cell that is not in `touched`, bool (96,), is of one colour. `sums`
-    and `lasts`, uint64 (96,), and `carried`, uint16 (388,), are overwritten but for the first four
-    of `carried`, which are 0.
+    """Fills in `shrunk`, uint16 (384,), with a row of the window (filter_shrink_X): `cells`, uint64
+    (97,), and `pixels`, uint64 (97, 12), as `row` has them. The colour of an open cell becomes its
+    last pixel's. `sums`, uint64 (97,), is overwritten. `lanes` and `sum_lanes`, uint16 (388,), are
+    the memory of `cells` and `sums`.
     """
-    for cell in range(STATE_W):
-        first, last = FIRST[cell], LAST[cell]
-        if touched[cell]:
-            total = np.uint64(0)
-            for x in range(first, last):
-                total += row[x]
-            sums[cell] = total
-        else:
-            sums[cell] = row[first] * np.uint64(last - first)
-        lasts[cell] = row[last]
-    sum_lanes, last_lanes = sums.view(np.uint16), lasts.view(np.uint16)
+    for lane in range(WIDTH + LANES):
+        sum_lanes[lane] = lanes[lane] * WHOLE[lane]
+    for group in range(1, CELLS, GROUP):
+        several = np.uint64(0)
+        for cell in range(group, group + GROUP):
+            several |= cells[cell]
+        if several & OPEN:
+            for cell in range(group, group + GROUP):
+                if cells[cell] == OPEN:
+                    _add_up(cells, pixels, sums, cell)
     for lane in range(WIDTH):
-        carried[lane + LANES] = _high(_four(last_lanes[lane]), X_LEFT[lane])
-    for lane in range(WIDTH):
-        taken = _high(_four(last_lanes[lane]), X_TAKEN[lane])
-        shrunk[lane] = _high(np.uint16(sum_lanes[lane] + carried[lane] + taken), X_FACTOR)
+        before = _high(_four(lanes[lane]), X_LEFT[lane])
+        taken = _high(_four(lanes[lane + LANES]), X_TAKEN[lane + LANES])
+        shrunk[lane] = _high(np.uint16(sum_lanes[lane + LANES] + before + taken), X_FACTOR)
 
 
-@compiled
+@inlined
 def shrink_down(shrunk: np.ndarray, down: int, gathered: np.ndarray, line: np.ndarray) -> bool:
     """Adds row number `down` from the top, uint16 (384,), to `gathered`, uint16 (384,); returns
     whether a row of the observation ends with it, which is then in `line`, uint8 (96, 3)
@@ -76,6 +78,17 @@ def shrink_down(shrunk: np.ndarray, down: int, gathered: np.ndarray, line: np.nd
         for channel in range(3):
             line[column, channel] = shrunk[LANES * column + channel]
     return True
+
+
+@inlined
+def _add_up(cells: np.ndarray, pixels: np.ndarray, sums: np.ndarray, cell: int) -> None:
+    """Takes an open cell's sum, and its last pixel for its colour."""
+    base = PLACES * cell
+    total = pixels[base + PLACES - 1 - MOST] & TENTH[cell]
+    for place in range(PLACES - MOST, PLACES - 1):
+        total += pixels[base + place]
+    sums[cell] = total
+    cells[cell] = pixels[base + PLACES - 1]
 
 
 @compiled

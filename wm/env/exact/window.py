@@ -1,26 +1,29 @@
-"""The window of CarRacing, 1000x800 pixels, drawn row by row and shrunk to the observation.
+"""The window of CarRacing, 1000x800 pixels, drawn in bands of rows and shrunk to the observation.
 
 gymnasium draws through pygame (pygame-ce 2.5): `gfxdraw.aapolygon` and `gfxdraw.filled_polygon` for
 field, grass and road, `draw.polygon` for the car, `transform.smoothscale` to shrink. All of it is
 arithmetic of integers, with a few numbers in single precision, repeated here operation for
-operation; the C functions' names stand beside. What differs is the order: a row of the window is
-finished, shrunk and forgotten before the next, so that it never leaves the processor's first cache.
+operation; the C functions' names stand beside. What differs is the order: a band of rows is
+finished, shrunk and forgotten before the next, so that it never leaves the processor's caches; and
+what the same polygon paints over is not drawn.
 """
 
 from __future__ import annotations
 
 import numpy as np
-from gymnasium.envs.box2d.car_racing import MAX_SHAPE_DIM, STATE_W, WINDOW_H, WINDOW_W
+from gymnasium.envs.box2d.car_racing import MAX_SHAPE_DIM, WINDOW_H, WINDOW_W
 
-from wm.env.exact.lines import EDGE, draw_edge
-from wm.env.exact.polygons import CAR_CORNERS, CORNERS, fill, fill_part
-from wm.env.exact.row import compiled, span
-from wm.env.exact.shares import HEIGHT, LANES, LOWEST
+from wm.env.exact.outlines import draw_polygon, outline
+from wm.env.exact.polygons import CAR_CORNERS, CORNERS, fill_part
+from wm.env.exact.row import allocating, compiled
+from wm.env.exact.shares import CELLS, HEIGHT, LANES, LOWEST, PLACES
 from wm.env.exact.shrink import WIDTH, shrink_across, shrink_down
-from wm.env.exact.strokes import FILL, SPAN, plan
+
+BAND = 32
+"""Rows of the window that are drawn together; 16 and 64 are slower by a few percent."""
 
 
-@compiled
+@allocating
 def observe(
     polygons: np.ndarray,
     colors: np.ndarray,
@@ -42,48 +45,67 @@ def observe(
     reach = np.empty((len(polygons), 2), np.int64)
     seen = np.empty(len(polygons), np.int64)
     count = _project(polygons, view, corners, reach, seen)
-    edges = np.empty((CORNERS * len(polygons), EDGE), np.int64)
-    starts, strokes = plan(corners, edges, reach, count)
-    row, touched = np.empty(WINDOW_W, np.uint64), np.empty(STATE_W, np.bool_)
-    sums, lasts = np.empty(STATE_W, np.uint64), np.empty(STATE_W, np.uint64)
-    carried, shrunk = np.zeros(WIDTH + LANES, np.uint16), np.empty(WIDTH, np.uint16)
-    gathered = np.zeros(WIDTH, np.uint16)
+    edges, spans, starts, single = outline(corners, reach, count)
+    covered = count > 0 and _covers(spans[: starts[1]])
+    ground = colors[seen[0]] if covered else np.uint64(0)
+    cells = np.empty(BAND * CELLS, np.uint64)
+    pixels = np.empty(BAND * CELLS * PLACES, np.uint64)
+    lanes = cells.view(np.uint16)
+    sums = np.empty(CELLS, np.uint64)
+    sum_lanes = sums.view(np.uint16)
+    shrunk, gathered = np.empty(WIDTH, np.uint16), np.zeros(WIDTH, np.uint16)
     crossings = np.empty(CAR_CORNERS, np.int64)
+    car_low, car_high = _reach(parts, part_corners)
     line = 0
-    for down in range(HEIGHT):
-        y = WINDOW_H - 1 - down
-        if not _is_covered(strokes, starts[y], starts[y + 1], seen):
-            for x in range(WINDOW_W):
-                row[x] = np.uint64(0)
-        for cell in range(STATE_W):
-            touched[cell] = False
-        for number in range(starts[y], starts[y + 1]):
-            what, polygon, x1, x2 = strokes[number]
-            color = colors[seen[polygon]]
-            if what == SPAN:
-                span(row, touched, x1, x2, color)
-            elif what == FILL:
-                fill(row, touched, y, corners[polygon], crossings, color)
-            else:
-                draw_edge(row, touched, y, edges[what], color)
-        for part in range(len(parts)):
+    for top in range(WINDOW_H - 1, LOWEST - 1, -BAND):
+        bottom = max(top - BAND + 1, LOWEST)
+        for cell in range(len(cells)):
+            cells[cell] = ground
+        for row in range(BAND):
+            cells[CELLS * row] = np.uint64(0)
+        for number in range(1 if covered else 0, count):
+            low, high = max(reach[number, 0], bottom), min(reach[number, 1], top)
+            if low <= high:
+                start = starts[number] + low - reach[number, 0]
+                draw_polygon(
+                    cells, pixels, bottom, low, high, edges[number],
+                    spans[start : start + high - low + 1], single[number],
+                    corners[number], crossings, colors[seen[number]],
+                )  # fmt: skip
+        for part in range(len(parts) if car_low <= top and car_high >= bottom else 0):
             if part_corners[part]:
                 fill_part(
-                    row, touched, y, parts[part], part_corners[part], crossings, part_colors[part]
-                )
-        shrink_across(row, touched, sums, lasts, carried, shrunk)
-        if shrink_down(shrunk, down, gathered, observation[line]):
-            line += 1
+                    cells, pixels, bottom, top, parts[part], part_corners[part], crossings,
+                    part_colors[part],
+                )  # fmt: skip
+        for y in range(top, bottom - 1, -1):
+            row = CELLS * (y - bottom)
+            shrink_across(
+                cells[row : row + CELLS], lanes[LANES * row : LANES * (row + CELLS)],
+                pixels[PLACES * row : PLACES * (row + CELLS)], sums, sum_lanes, shrunk,
+            )  # fmt: skip
+            if shrink_down(shrunk, WINDOW_H - 1 - y, gathered, observation[line]):
+                line += 1
 
 
 @compiled
-def _is_covered(strokes: np.ndarray, start: int, end: int, seen: np.ndarray) -> bool:
-    """Returns whether a row begins with a span of the field from side to side; black is seen where
-    it does not."""
-    if start == end:
-        return False
-    what, polygon, x1, x2 = strokes[start]
-    return what == SPAN and seen[polygon] == 0 and x1 <= 0 and x2 >= WINDOW_W - 1
+def _covers(spans: np.ndarray) -> bool:
+    """Returns whether a polygon's spans, int64 (rows, 2), fill all that is seen."""
+    for row in range(len(spans)):
+        if spans[row, 0] > 0 or spans[row, 1] < WINDOW_W - 1:
+            return False
+    return len(spans) == HEIGHT
+
+
+@compiled
+def _reach(parts: np.ndarray, part_corners: np.ndarray) -> tuple[int, int]:
+    """Returns the lowest and the highest row of all the car's parts."""
+    lowest, highest = 1 << 30, -(1 << 30)
+    for part in range(len(parts)):
+        for corner in range(part_corners[part]):
+            y = parts[part, corner, 1]
+            lowest, highest = min(lowest, y), max(highest, y)
+    return lowest, highest
 
 
 @compiled
