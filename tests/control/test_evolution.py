@@ -2,18 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from wm.control.training.cma_es import Phase, PhasedCmaEs
+from wm.control.training.directions import coordinates
 from wm.control.training.evolution import Row, evolve, summary
 from wm.control.training.optimizer import Optimizer
 from wm.core.errors import UserError
 from wm.runtime.checkpoint import Checkpoint
 
 TARGET = np.array([0.5, -1.0, 2.0, 0.25])
+
+
+def only(active: np.ndarray) -> Callable[[np.ndarray], np.ndarray]:
+    return lambda mean: coordinates(active)
+
+
+ALL = only(np.full(4, True))
 
 
 def quadratic(generation: int, solutions: np.ndarray) -> np.ndarray:
@@ -44,7 +53,7 @@ def run(
         return quadratic(generation, solutions)
 
     if optimizer is None:
-        phases = phases or [Phase(generations, 0.5, np.full(4, True))]
+        phases = phases or [Phase(generations, 0.5, ALL)]
         optimizer = PhasedCmaEs(np.zeros(4), phases, population=10, seed=seed)
         generations = optimizer.generations
     with Checkpoint("evolution", {"name": name}, []) as checkpoint:
@@ -95,10 +104,10 @@ def test_killed_and_resumed_is_bitwise_uninterrupted(kill_at: int) -> None:
 
 def test_a_phase_leaves_the_rest_alone_and_the_next_goes_on_from_it() -> None:
     half = np.array([True, False, True, False])
-    first, rows, _ = run("half", phases=[Phase(60, 0.5, half)])
+    first, rows, _ = run("half", phases=[Phase(60, 0.5, only(half))])
     np.testing.assert_allclose(first[half], TARGET[half], atol=0.05)
     assert (first[~half] == 0).all()
-    phases = [Phase(60, 0.5, half), Phase(80, 0.3, np.full(4, True))]
+    phases = [Phase(60, 0.5, only(half)), Phase(80, 0.3, ALL)]
     both, all_rows, _ = run("both", phases=phases)
     np.testing.assert_allclose(both, TARGET, atol=0.05)
     assert [row["generation"] for row in all_rows] == list(range(1, 141))
@@ -109,7 +118,7 @@ def test_a_phase_leaves_the_rest_alone_and_the_next_goes_on_from_it() -> None:
 
 def test_a_kill_in_a_later_phase_is_bitwise_uninterrupted() -> None:
     half = np.array([True, False, True, False])
-    phases = [Phase(4, 0.5, half), Phase(6, 0.3, np.full(4, True))]
+    phases = [Phase(4, 0.5, only(half)), Phase(6, 0.3, ALL)]
     whole, whole_rows, _ = run("m", phases=phases)
     with pytest.raises(KeyboardInterrupt):
         run("n", phases=phases, kill_at=7)
@@ -135,7 +144,7 @@ def test_weight_decay_pulls_towards_zero() -> None:
 
 def alike(fitness: float, generations: int, checkpoint: Checkpoint) -> tuple[np.ndarray, list[Row]]:
     """Evolves candidates that all have this fitness."""
-    phases = [Phase(generations, 0.1, np.full(4, True))]
+    phases = [Phase(generations, 0.1, ALL)]
     return evolve(
         PhasedCmaEs(np.zeros(4), phases, population=8, seed=0),
         lambda generation, solutions: np.full(len(solutions), fitness),

@@ -8,6 +8,8 @@ mixture is not evaluated, as only h is needed.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import torch
 
@@ -30,9 +32,11 @@ class Agent:
         vectors: np.ndarray,
         candidates: np.ndarray,
         noise: torch.Generator,
+        watch: Callable[[torch.Tensor], None] | None = None,
     ) -> None:
         """`vectors` is float (C, P), `candidates` int (N,); `memory` may be None if the config's
-        inputs are `z`. `noise` serves a config that samples z."""
+        inputs are `z`. `noise` serves a config that samples z. `watch` is shown h, float32 (n, H),
+        as the controllers see it, at every step."""
         assert memory is not None or config.inputs == "z", "inputs zh need a memory"
         self._vision = vision
         self._memory = memory if config.inputs == "zh" else None
@@ -40,7 +44,7 @@ class Agent:
         self._device = vision.compute.device
         vectors = vectors[candidates].astype(np.float32)
         self._vectors = torch.from_numpy(vectors).to(self._device)
-        self._noise = noise
+        self._noise, self._watch = noise, watch
         hidden_size = self._memory.hidden_size if self._memory else 0
         self._features = controller.feature_count(config, vision.latent_size, hidden_size)
 
@@ -66,6 +70,8 @@ class Agent:
             z = reparameterise(z, logvar, epsilon[live].to(z.device))
         if self._memory is None:
             return self._controllers.act(z).cpu().numpy()
+        if self._watch is not None:
+            self._watch(self._h)
         action = self._controllers.act(policy_features(self._config, z, self._h))
         self._h, self._c = self._memory.advance(z, action, (self._h, self._c))
         return action.cpu().numpy()

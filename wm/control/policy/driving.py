@@ -5,6 +5,7 @@ A task is a small picklable description; the environments and the networks stay 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -90,6 +91,19 @@ class RolloutTask:
 
 def drive_task(worker: RolloutWorker, task: RolloutTask) -> list[Outcome]:
     """Returns the outcomes of the C x len(seeds) episodes, those of a controller together."""
+    outcomes = _drive(worker, task)
+    if task.record_to is None:
+        return outcomes
+    ids = range(task.first_id, task.first_id + len(outcomes))
+    save_recordings(task.record_to, ids, outcomes)
+    return [replace(outcome, episode=None) for outcome in outcomes]
+
+
+def _drive(
+    worker: RolloutWorker,
+    task: RolloutTask,
+    watch: Callable[[torch.Tensor], None] | None = None,
+) -> list[Outcome]:
     candidates = np.repeat(np.arange(len(task.vectors)), len(task.seeds))
     agent = Agent(
         worker.vision,
@@ -98,8 +112,9 @@ def drive_task(worker: RolloutWorker, task: RolloutTask) -> list[Outcome]:
         task.vectors,
         candidates,
         torch.Generator().manual_seed(task.noise_seed),
+        watch,
     )
-    outcomes = rollout(
+    return rollout(
         worker.envs.first(len(candidates)),
         task.seeds * len(task.vectors),
         agent,
@@ -107,11 +122,14 @@ def drive_task(worker: RolloutWorker, task: RolloutTask) -> list[Outcome]:
         patience=task.patience,
         telemetry=telemetry if task.record_to else None,
     )
-    if task.record_to is None:
-        return outcomes
-    ids = range(task.first_id, task.first_id + len(outcomes))
-    save_recordings(task.record_to, ids, outcomes)
-    return [replace(outcome, episode=None) for outcome in outcomes]
+
+
+def states_task(worker: RolloutWorker, task: RolloutTask) -> np.ndarray:
+    """Returns the memory's state at every step of the task's episodes, float32 (N, H), in the order
+    in which they were driven."""
+    states: list[torch.Tensor] = []
+    _drive(worker, task, states.append)
+    return torch.cat(states).cpu().numpy()
 
 
 def agent_spec(shared: SharedParams, config: ControllerConfig, make_env: MakeEnv) -> AgentSpec:

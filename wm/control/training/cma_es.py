@@ -7,7 +7,7 @@ bit for bit.
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,7 +18,7 @@ from wm.core import seeding
 
 @dataclass(frozen=True)
 class Phase:
-    """Generations in which some coordinates evolve and the others stand still.
+    """Generations in which a controller evolves along some directions and no others.
 
     A phase begins at the mean that the one before ended with, with a step size of its own.
     """
@@ -27,8 +27,8 @@ class Phase:
     """The number of generations."""
     sigma: float
     """The step size at first."""
-    active: np.ndarray
-    """Which coordinates evolve, bool (D,)."""
+    directions: Callable[[np.ndarray], np.ndarray]
+    """Returns the directions, float64 (D, K), for the mean, float64 (D,), that it begins at."""
 
 
 class PhasedCmaEs:
@@ -57,20 +57,18 @@ class PhasedCmaEs:
         while not self._left:
             self._begin(*next(self._phases))
         self._asked = self._strategy.ask()
-        solutions = np.tile(self.mean, (self._population, 1))
-        solutions[:, self._active] = self._asked
-        return solutions
+        return self._start + np.array(self._asked) @ self._directions.T
 
     def tell(self, cost: np.ndarray) -> None:
         """Takes what each of the solutions last asked for costs, float64 (P,)."""
         self._strategy.tell(self._asked, list(cost))
-        self.mean = self.mean.copy()
-        self.mean[self._active] = self._strategy.mean
+        self.mean = self._start + self._directions @ self._strategy.mean
         self._left -= 1
 
     def _begin(self, number: int, phase: Phase) -> None:
-        self._left, self._active = phase.generations, phase.active
-        start = self.mean[phase.active]
+        self._left, self._start = phase.generations, self.mean
+        self._directions = phase.directions(self.mean)
+        start = np.zeros(self._directions.shape[1])
         self._strategy = _strategy(start, phase.sigma, self._population, self._seed, number)
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from wm.control.policy.controller import ControllerConfig
-from wm.control.policy.driving import RolloutTask, RolloutWorker, drive_task
+from wm.control.policy.driving import RolloutTask, RolloutWorker, drive_task, states_task
 from wm.core import seeding
 from wm.core.shards import shards
 from wm.runtime.executor import Executor
@@ -48,13 +48,25 @@ class ReturnFitness:
         noise_seed = self._draw("validation noise")
         return float(self._returns([(vector[None], part) for part in parts], noise_seed).mean())
 
+    def memory_states(self, vector: np.ndarray, tracks: int) -> np.ndarray:
+        """Returns the memory's states while `vector` (D,) drives on `tracks` tracks, always the
+        same: float32 (N, H)."""
+        seeds = [self._draw("states track", i) for i in range(tracks)]
+        parts = [(vector[None], part) for part in shards(seeds, self.shard_candidates)]
+        noise_seed = self._draw("states noise")
+        return np.concatenate(list(self.executor.map(states_task, self._tasks(parts, noise_seed))))
+
     def _draw(self, purpose: str, *index: int) -> int:
         return seeding.integer(self.seed, "train_controller", purpose, *index)
 
     def _returns(self, parts: list[tuple[np.ndarray, list[int]]], noise_seed: int) -> np.ndarray:
-        tasks = [
+        shards_ = self.executor.map(drive_task, self._tasks(parts, noise_seed))
+        return np.array([outcome.return_ for outcomes in shards_ for outcome in outcomes])
+
+    def _tasks(
+        self, parts: list[tuple[np.ndarray, list[int]]], noise_seed: int
+    ) -> list[RolloutTask]:
+        return [
             RolloutTask(self.config, vectors, seeds, noise_seed + i, self.max_steps, self.patience)
             for i, (vectors, seeds) in enumerate(parts)
         ]
-        outcomes = [outcome for shard in self.executor.map(drive_task, tasks) for outcome in shard]
-        return np.array([outcome.return_ for outcome in outcomes])

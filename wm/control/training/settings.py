@@ -19,7 +19,11 @@ class TrainController(ControllerConfig):
     z_sigma: float = Field(gt=0)
     """The step size at the start of z_generations."""
     generations: int = Field(ge=1)
-    """Generations of all weights, or of the same where inputs are z."""
+    """Generations of h's weights as well, or of the same where inputs are z."""
+    memory_components: int | None = Field(ge=1)
+    """Principal components of h that have a weight in them; null: each number of h has."""
+    memory_tracks: int = Field(ge=1)
+    """Tracks that are driven to find the components."""
     sigma: float = Field(gt=0)
     """The step size at the start of `generations`."""
     start_bias: tuple[float, float, float]
