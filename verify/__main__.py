@@ -13,14 +13,14 @@ from pathlib import Path
 from typing import Any
 
 from bench.side_by_side import machine
-from verify import frames, full_disk, inputs, kills, pipeline_kills, same_bytes, soak
+from verify import frames, full_disk, inputs, kills, pipeline_kills, primitives, same_bytes, soak
 from verify.workspace import git
 from wm.core import artifacts
 from wm.core.errors import UserError
 
 RESULTS = Path(__file__).parent / "results.json"
 GROWTH = 32.0  # MiB over nine tenths of the soak: the cache of tracks fills, a leak goes on
-PARTS = ("bytes", "kills", "pipeline_kills", "full_disk", "inputs", "soak", "frames")
+PARTS = ("bytes", "kills", "pipeline_kills", "full_disk", "inputs", "soak", "frames", "arithmetic")
 
 
 def main() -> None:
@@ -67,6 +67,8 @@ def main() -> None:
             tell("soak", soak.rows(arguments.steps, seed))
         if "frames" in arguments.only:
             tell("frames", frames.rows(arguments.frames, seed))
+        if "arithmetic" in arguments.only:
+            tell("arithmetic", primitives.rows())
     failed = [row for row in ran if _failed(row)]
     sys.exit(f"{len(failed)} rows failed" if failed else 0)
 

@@ -1,21 +1,35 @@
 """The whole pipeline at the smoke scale in a copy of the working tree, which is thrown away.
 
-python -m verify.smoke
+python -m verify.smoke [--record]
+
+With --record it writes the hashes of what was made to tests/pipeline/recorded_smoke.json, which a
+test holds every x86-64 machine to: for whoever has changed results on purpose.
 """
 
 from __future__ import annotations
 
+import argparse
 import subprocess
 import sys
 import tempfile
 from pathlib import Path
 
+import torch
+
 from verify import workspace
+from wm.core import artifacts, processor
 from wm.core.errors import UserError
+
+RECORDED = workspace.ROOT / "tests" / "pipeline" / "recorded_smoke.json"
+ENCODED = "film"
+"""A stage whose output is FFmpeg's, which is not held to its bytes elsewhere."""
 
 
 def main() -> None:
     """Runs `dvc repro` and shows its metrics; exits with DVC's status."""
+    parser = argparse.ArgumentParser(description="The whole pipeline at the smoke scale.")
+    parser.add_argument("--record", action="store_true", help="the hashes, for the tests")
+    arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         try:
             directory = workspace.copy(Path(folder))
@@ -25,6 +39,13 @@ def main() -> None:
             done = subprocess.run(command, cwd=directory, env=workspace.environment(), check=False)
             if done.returncode:
                 sys.exit(done.returncode)
+        if arguments.record:
+            record = {
+                "processor": processor.name(),
+                "torch": torch.__version__,
+                "hashes": workspace.hashes(directory, but=ENCODED),
+            }
+            artifacts.write_json(RECORDED, record)
 
 
 if __name__ == "__main__":

@@ -81,7 +81,8 @@ def dvc(
     return done.stdout
 
 
-def hashes(directory: Path) -> dict[str, str]:
-    """Returns what dvc.lock says of every output: path -> hash."""
+def hashes(directory: Path, but: str = "") -> dict[str, str]:
+    """Returns what dvc.lock says of every output, path -> hash, but for those of one stage."""
     stages = yaml.safe_load((directory / "dvc.lock").read_text())["stages"]
-    return {out["path"]: out["md5"] for stage in stages.values() for out in stage.get("outs", [])}
+    outs = [out for name, stage in stages.items() if name != but for out in stage.get("outs", [])]
+    return {out["path"]: out["md5"] for out in outs}
