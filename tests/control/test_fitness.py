@@ -28,7 +28,7 @@ def outcome(seed: int) -> Outcome:
 
 def test_fitness_does_not_depend_on_the_workers(spec: AgentSpec) -> None:
     vectors = np.random.default_rng(0).normal(size=(4, parameter_count(config(), 4, 8)))
-    results, validations = [], []
+    results, validations, states = [], [], []
     for count in (1, 2):
         with Processes(count, spec.create_worker) as executor:
             fitness = ReturnFitness(
@@ -37,8 +37,14 @@ def test_fitness_does_not_depend_on_the_workers(spec: AgentSpec) -> None:
             )  # fmt: skip
             results.append([fitness.training(generation, vectors) for generation in (0, 1)])
             validations.append(fitness.validation(vectors[0], 5))
+            states.append(fitness.memory_states(vectors[0], 3))
     assert np.array_equal(results[0], results[1])
     assert validations[0] == validations[1]
+    assert states[0].shape == (3 * 60, 8)
+    assert np.array_equal(states[0], states[1])
+    # two in lockstep begin at zeros, and go on to states that nobody else has
+    assert (states[0][:2] == 0).all()
+    assert np.unique(states[0][2:], axis=0).shape == states[0][2:].shape
     assert (results[0][0] != results[0][1]).any()  # other tracks
     seeds = [seeding.integer(0, "train_controller", "track", 0, i) for i in range(2)]
     worker = spec.create_worker()
