@@ -6,13 +6,17 @@ export PATH := $(BIN):$(PATH)
 # with it `python -m stages.<name>` would not look in this folder
 unexport PYTHONSAFEPATH
 
-.PHONY: repro test smoke lint bench verify study report
+.PHONY: repro test smoke drive lint bench verify study report
 
 repro: .venv/installed
 	dvc repro
 
 test: .venv/installed
 	pytest -n 2 --dist loadfile --no-loadscope-reorder
+
+# an official episode by each published model, side by side: videos/drive.mp4
+drive: .venv/installed
+	python -m play $(ARGUMENTS)
 
 lint: .venv/installed
 	ruff check .

@@ -270,7 +270,7 @@ def test_stages_are_thin() -> None:
 
 
 CODE = [*(ROOT / "wm").rglob("*.py"), *(ROOT / "stages").glob("*.py")]
-FOLDERS = ("study", "share", "bench", "verify")
+FOLDERS = ("study", "share", "bench", "verify", "play")
 TOOLS = [file for folder in FOLDERS for file in (ROOT / folder).rglob("*.py")]
 EXECUTES = re.compile(
     r"pickle\.loads?\(|allow_pickle=True|weights_only=False"

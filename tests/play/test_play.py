@@ -1,0 +1,82 @@
+"""Published models: what drives is what was trained, and the film shows all of it."""
+
+import hashlib
+import json
+from pathlib import Path
+
+import imageio_ffmpeg
+import numpy as np
+import pytest
+import yaml
+
+from play import published
+from play.__main__ import main
+from verify.workspace import ROOT
+from wm.core.errors import UserError
+from wm.core.seeding import evaluation_seed
+from wm.drive.rollout import rollout
+from wm.env import official
+
+STEPS = 25
+OUTPUTS = {"vision": "models/vae", "memory": "models/rnn", "controller": "models/controller"}
+
+
+@pytest.fixture
+def run(finished: Path, tmp_path: Path) -> Path:
+    """The smoke run's models, as a published run has them."""
+    for name, output in OUTPUTS.items():
+        (tmp_path / "run").mkdir(exist_ok=True)
+        (tmp_path / "run" / name).symlink_to(finished / output)
+    return tmp_path / "run"
+
+
+def test_two_drive_side_by_side_as_they_drive_elsewhere(
+    run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    film = tmp_path / "new" / "drive.mp4"
+    options = ["--track", "3", "--steps", str(STEPS), "--film", str(film)]
+    main(["--models", str(run), str(run), *options])
+    seed = evaluation_seed(3)
+    (outcome,) = rollout([official.make()], [seed], published.agent(str(run)), max_steps=STEPS)
+    expected = f"{run}: return {outcome.return_:.1f} on track 3 (seed {seed})"
+    assert capsys.readouterr().out.splitlines() == [expected, expected, f"the film is {film}"]
+    frames = imageio_ffmpeg.read_frames(str(film))
+    assert next(frames)["size"] == (1200, 400)
+    pictures = [np.frombuffer(frame, np.uint8).reshape(400, 1200, 3) for frame in frames]
+    assert len(pictures) == STEPS
+    assert np.ptp(pictures[-1]) > 100
+    left, right = pictures[-1][:, :600].astype(int), pictures[-1][:, 600:].astype(int)
+    assert np.abs(left - right).mean() < 5
+    assert [path.name for path in film.parent.iterdir()] == ["drive.mp4"]
+
+
+def test_what_is_not_there_is_one_line(run: Path, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="--models nobody: no such run"):
+        main(["--models", "nobody"])
+    (run / "memory").unlink()
+    with pytest.raises(UserError, match="memory"):
+        main(["--models", str(run)])
+    with pytest.raises(UserError, match="--track counts from 0"):
+        main(["--track", "-1"])
+
+
+def test_a_window_without_a_display_is_one_line(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SDL_VIDEODRIVER", "x11")
+    monkeypatch.delenv("DISPLAY", raising=False)
+    with pytest.raises(UserError, match="--window: no display"):
+        main(["--models", str(run), "--window", "--steps", "2"])
+
+
+def test_the_published_models_are_those_of_dvc_lock() -> None:
+    stages = yaml.safe_load((ROOT / "dvc.lock").read_text())["stages"]
+    locked = {out["path"]: out["md5"] for stage in stages.values() for out in stage.get("outs", [])}
+    (folder,) = (published.HERE / name for name in published.names())
+    for name, output in OUTPUTS.items():
+        files = sorted(path for path in (folder / name).iterdir() if path.is_file())
+        # as DVC names a folder: by the JSON of its files' names and hashes
+        entries = [
+            {"md5": hashlib.md5(file.read_bytes()).hexdigest(), "relpath": file.name}
+            for file in files
+        ]
+        found = hashlib.md5(json.dumps(entries, sort_keys=True).encode()).hexdigest()
+        assert locked[output] == f"{found}.dir", output
