@@ -28,8 +28,7 @@ from wm.vision.models.vae import networks as vae
 from wm.vision.models.vaegan import networks as vaegan
 from wm.vision.networks.trained import Autoencoder, Vision
 
-LANES, TRACKS, STEPS = 64, 2, 400
-USUAL_STEPS = 150  # of the others, which are slow
+LANES, TRACKS, STEPS = 64, 2, 150
 IDLE = (0.0, -1.0, -2.0)  # before tanh: little gas, so that an episode lasts
 IDLE_ACTION = np.array([0.0, (1 + np.tanh(-1.0)) / 2, (1 + np.tanh(-2.0)) / 2], np.float32)
 
@@ -58,7 +57,7 @@ def usual(env: gymnasium.Env, channels: int) -> float:
     agent = UsualAgent(1, channels)
     taken, start = 0, time.perf_counter()
     frame, _ = env.reset(seed=0)
-    for _ in range(USUAL_STEPS):
+    for _ in range(STEPS):
         agent.act(resize(frame)[None])
         frame, _, terminated, truncated, _ = env.step(IDLE_ACTION)
         taken += 1
@@ -72,15 +71,15 @@ def fed_by_envpool(channels: int) -> float:
     step. Each has a track of its own, where ours share two, as a generation's candidates do."""
     agent = UsualAgent(LANES, channels)
     pool: Any = envpool.make_gymnasium(
-        "CarRacing-v3", num_envs=LANES, num_threads=1, max_episode_steps=USUAL_STEPS, seed=1
+        "CarRacing-v3", num_envs=LANES, num_threads=1, max_episode_steps=STEPS, seed=1
     )
     idle = np.tile(IDLE_ACTION, (LANES, 1))
     start = time.perf_counter()
     frames, _ = pool.reset()
-    for _ in range(USUAL_STEPS):
+    for _ in range(STEPS):
         agent.act(np.stack([resize(frame) for frame in frames]))
         frames = pool.step(idle)[0]
-    rate = LANES * USUAL_STEPS / (time.perf_counter() - start)
+    rate = LANES * STEPS / (time.perf_counter() - start)
     pool.close()
     return rate
 

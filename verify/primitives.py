@@ -1,9 +1,9 @@
 """Every primitive that the pipeline uses, on fixed inputs, as hashes to compare between processors.
 
-`python -m verify --only arithmetic` runs them here as stages compute in fp32, writes
-verify/arithmetic/<processor>.json and compares it with the other files there. Inputs come from
-integers alone, so that they are the same everywhere. Beside them stand functions of torch's own
-that the pipeline does without, because they differ between makers.
+`python -m verify --only arithmetic` runs them here as stages compute in fp32, and compares them
+with the files in verify/arithmetic, one a kind of processor; a kind without a file gets one. Inputs
+come from integers alone, so that they are the same everywhere. Beside them stand functions of
+torch's own that the pipeline does without, because they differ between makers.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
+from torchmetrics.functional.image import structural_similarity_index_measure
 
 from wm.core import artifacts, processor
 from wm.core.params import SharedParams
@@ -133,6 +134,8 @@ def layers() -> Iterator[tuple[str, Any]]:
             f"LSTM, {steps} steps",
             layer(nn.LSTM(35, 256, batch_first=True), uniform(64, steps, 35)),
         )
+    ssim = structural_similarity_index_measure
+    yield "SSIM", ssim(uniform(8, 3, 64, 64), uniform(8, 3, 64, 64, salt=1), data_range=2.0)
     yield "BatchNorm", layer(nn.BatchNorm2d(32), uniform(64, 32, 16, 16))
     yield "GroupNorm", layer(nn.GroupNorm(4, 32), uniform(64, 32, 16, 16))
     weight = nn.Parameter(uniform(100000, salt=50))
@@ -210,25 +213,26 @@ def main() -> None:
 
 
 def rows() -> Iterator[dict[str, Any]]:
-    """Runs the primitives, writes this processor's file, and yields a row for each other one."""
+    """Runs the primitives and yields a row for each file; writes this kind of processor's, if there
+    is none. Delete the files after a change to the primitives."""
     # in a process of its own, as libraries read their environment when they are loaded
     command = [sys.executable, "-c", "import stages; from verify import primitives as p; p.main()"]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     hashes = json.loads(done.stdout.splitlines()[-1])
     here = {"processor": processor.name(), "torch": torch.__version__, "numpy": np.__version__}
     name = re.sub(r"[^a-z0-9]+", "-", here["processor"].lower())
-    artifacts.write_json(FILES / f"{name}.json", here | {"hashes": hashes})
     for file in sorted(FILES.glob("*.json")):
-        if file.stem == name:
-            continue
         there: Any = artifacts.read_json(file)
-        differing = [key for key in hashes if hashes[key] != there["hashes"].get(key)]
+        both = [key for key in hashes if key in there["hashes"]]
+        differing = [key for key in both if hashes[key] != there["hashes"][key]]
         used = [key for key in differing if not key.startswith(TORCHS_OWN)]
         yield {
             "against": there["processor"],
-            "compared": sum(not key.startswith(TORCHS_OWN) for key in hashes),
+            "compared": sum(not key.startswith(TORCHS_OWN) for key in both),
             "different": len(used),
             "which": ", ".join(used),
-            "torchs_own": sum(key.startswith(TORCHS_OWN) for key in hashes),
+            "torchs_own": sum(key.startswith(TORCHS_OWN) for key in both),
             "torchs_own_different": len(differing) - len(used),
         }
+    if not (FILES / f"{name}.json").exists():
+        artifacts.write_json(FILES / f"{name}.json", here | {"hashes": hashes})

@@ -42,8 +42,13 @@ CIRCUMSTANCES = [
     Circumstance("TZ=Asia/Kathmandu", {"TZ": "Asia/Kathmandu"}),
     Circumstance("OMP_NUM_THREADS=1", {"OMP_NUM_THREADS": "1"}),
     Circumstance(
-        "another BLAS kernel, three threads",
-        {"OPENBLAS_CORETYPE": "Nehalem", "OPENBLAS_NUM_THREADS": "3"},
+        "other kernels, three threads",
+        {
+            "OPENBLAS_CORETYPE": "Nehalem",
+            "OPENBLAS_NUM_THREADS": "3",
+            "ATEN_CPU_CAPABILITY": "default",
+            "ONEDNN_MAX_CPU_ISA": "SSE41",
+        },
     ),
     Circumstance("another TMPDIR", {"TMPDIR": "elsewhere"}),
 ]

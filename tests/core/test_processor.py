@@ -49,6 +49,8 @@ def test_fp32_is_the_same_on_every_processor_with_avx2(info: Path) -> None:
         assert processor.kind(shared("bf16")) == processor.name()
     describe(info, "sse2")
     assert processor.kind(shared("fp32")) == processor.name()
+    with pytest.raises(UserError, match="no AVX2"):
+        processor.demand(shared("fp32"))
 
 
 def test_bf16_is_refused_where_no_instruction_does_it(info: Path) -> None:

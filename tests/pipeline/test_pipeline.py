@@ -8,6 +8,7 @@ import time
 from pathlib import Path
 
 import pytest
+import torch
 import yaml
 
 from tests.conftest import Command, executed, put_back
@@ -49,7 +50,12 @@ def test_both_vision_models_have_the_same_keys(repository: Path) -> None:
 )
 def test_the_bytes_are_those_of_other_makers_processors(repository: Path) -> None:
     recorded = json.loads(RECORDED.read_text())
-    assert hashes(repository, but=ENCODED) == recorded["hashes"], recorded["processor"]
+    if torch.__version__ != recorded["torch"]:
+        pytest.skip("promised of the pinned versions")
+    assert hashes(repository, but=ENCODED) == recorded["hashes"], (
+        f"recorded on {recorded['processor']}; if results have changed on purpose, record them "
+        "again: python -m verify.smoke --record"
+    )
 
 
 def test_a_second_run_executes_nothing(repository: Path, shell: Command) -> None:
@@ -61,11 +67,16 @@ def test_a_second_run_executes_nothing(repository: Path, shell: Command) -> None
 def test_forced_under_other_circumstances_gives_the_same_bytes(
     repository: Path, shell: Command
 ) -> None:
-    blas = {"OPENBLAS_CORETYPE": "Nehalem", "OPENBLAS_NUM_THREADS": "3"}
+    kernels = {
+        "OPENBLAS_CORETYPE": "Nehalem",
+        "OPENBLAS_NUM_THREADS": "3",
+        "ATEN_CPU_CAPABILITY": "default",
+        "ONEDNN_MAX_CPU_ISA": "SSE41",
+    }
     before = (repository / "dvc.lock").read_bytes()
     set_param(repository, "workers", 2)
     forced = shell(
-        repository, "dvc", "repro", "--force", PYTHONHASHSEED="7", TZ="Asia/Tokyo", **blas
+        repository, "dvc", "repro", "--force", PYTHONHASHSEED="7", TZ="Asia/Tokyo", **kernels
     )
     set_param(repository, "workers", 1)
     assert set(executed(forced.stdout)) == set(STAGES)

@@ -43,9 +43,11 @@ def name() -> str:
 def demand(shared: SharedParams) -> None:
     """Raises UserError where this processor cannot compute as `shared` asks: a first stage can say
     it before anything has been paid for."""
+    _, flags = _read()
+    if flags and "avx2" not in flags:  # its kernels are fixed (wm.core.kernels)
+        raise UserError("this processor has no AVX2 instructions, which the pipeline needs")
     if shared.precision != "bf16" or shared.device != "cpu":
         return
-    _, flags = _read()
     if flags and not any(instructions <= flags for instructions in BF16):
         raise UserError(
             f"params.yaml: precision: bf16, which this processor ({name()}) cannot compute in; "

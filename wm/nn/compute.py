@@ -41,9 +41,11 @@ def prepare(shared: SharedParams, threads: int) -> Compute:
     dtype = torch.bfloat16 if shared.precision == "bf16" else torch.float32
     if shared.device == "cuda" and not torch.cuda.is_available():
         raise UserError("params.yaml: device: cuda, but torch sees no GPU here; set cpu")
-    # read by oneDNN when it is first used; AVX2's kernels sum alike wherever they run
+    # read by oneDNN when it is first used in a process; AVX2's kernels sum alike wherever they run
     if dtype == torch.float32:
         os.environ["ONEDNN_MAX_CPU_ISA"] = "AVX2"
+    else:
+        os.environ.pop("ONEDNN_MAX_CPU_ISA", None)
     # cuBLAS is deterministic only with a fixed workspace, read when it is first used
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     torch.set_num_threads(threads)

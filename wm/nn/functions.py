@@ -1,8 +1,9 @@
 """Functions and a layer whose float32 results on a CPU do not depend on the processor's maker.
 
-torch's own exp, tanh, log and matrix products are Intel's MKL, which takes another way to them on
-another maker's processor. These are made of what torch and oneDNN compile themselves. They are no
-slower. `python -m verify --only arithmetic` compares them between machines.
+There torch's own exp, tanh, log and matrix products are Intel's MKL, which takes another way to
+them on another maker's processor. These are made of what torch and oneDNN compile themselves, and
+no slower. In other types, on a GPU and under autocast they are torch's own. `python -m verify
+--only arithmetic` compares them between machines.
 """
 
 from __future__ import annotations
@@ -20,12 +21,12 @@ WIDEST = 64
 
 def exp(x: Tensor) -> Tensor:
     """Returns e to the power of each element of x."""
-    return torch.exp2(x * LOG2_E)
+    return torch.exp2(x * LOG2_E) if _is_mkls(x) else torch.exp(x)
 
 
 def tanh(x: Tensor) -> Tensor:
-    """Returns the hyperbolic tangent of each element of x."""
-    return 2 * torch.sigmoid(2 * x) - 1
+    """Returns the hyperbolic tangent of each element of x, within 2e-7."""
+    return 2 * torch.sigmoid(2 * x) - 1 if _is_mkls(x) else torch.tanh(x)
 
 
 def logsumexp(x: Tensor, dim: int) -> Tensor:
@@ -41,8 +42,7 @@ def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     torch has no other way to oneDNN's products. It takes that way, and not MKL's, where there are
     two or more pictures, and where the kernel is dilated, which means nothing for one of one pixel.
     """
-    device = x.device.type
-    if device != "cpu" or x.dtype != torch.float32 or torch.is_autocast_enabled(device):
+    if not _is_mkls(x) or torch.is_autocast_enabled("cpu"):
         return functional.linear(x, weight, bias)
     rows = x.reshape(-1, x.shape[-1])
     count = len(rows)
@@ -53,6 +53,10 @@ def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     product = functional.conv2d(pictures, weight[:, :, None, None], bias, dilation=2)
     product = product.permute(0, 2, 3, 1).reshape(-1, len(weight))
     return product[:count].view(*x.shape[:-1], len(weight))
+
+
+def _is_mkls(x: Tensor) -> bool:
+    return x.device.type == "cpu" and x.dtype == torch.float32
 
 
 class Linear(nn.Linear):

@@ -47,7 +47,12 @@ POLL = 5.0
 """Seconds between looks at whether there are workers."""
 KEPT = 4
 """Clients whose contexts a worker keeps: so many may share it without building any twice."""
-KERNELS = ("OPENBLAS_CORETYPE", "OPENBLAS_NUM_THREADS")
+KERNELS = (
+    "OPENBLAS_CORETYPE",
+    "OPENBLAS_NUM_THREADS",
+    "ATEN_CPU_CAPABILITY",
+    "NPY_DISABLE_CPU_FEATURES",
+)
 """Environment variables that change the last digits of products: the stages fix them, and a worker
 has to be started with them."""
 

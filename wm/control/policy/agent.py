@@ -2,8 +2,8 @@
 
 World Models, section 2.4 and figure 8: z[t] is encoded from the frame, the controller acts on
 [z[t], h[t]], and only then does the memory take in (z[t], a[t]) to become h[t + 1]. Every step is
-one encoder batch, one batched product for all candidates' controllers and one LSTM step; the
-mixture is not evaluated, as only h is needed.
+one encoder batch, one batched sum for all candidates' controllers and one LSTM step; the mixture is
+not evaluated, as only h is needed.
 """
 
 from __future__ import annotations

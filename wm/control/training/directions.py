@@ -15,7 +15,10 @@ TINY = 1e-9
 
 def coordinates(active: np.ndarray) -> np.ndarray:
     """Returns the directions of the coordinates `active`, bool (D,): float64 (D, K)."""
-    return np.eye(len(active))[:, active]
+    chosen = np.flatnonzero(active)
+    directions = np.zeros((len(active), len(chosen)))
+    directions[chosen, np.arange(len(chosen))] = 1.0
+    return directions
 
 
 def principal(reads_memory: np.ndarray, states: np.ndarray, count: int) -> np.ndarray:
@@ -30,7 +33,7 @@ def principal(reads_memory: np.ndarray, states: np.ndarray, count: int) -> np.nd
     wide = states.astype(np.float64)
     centre = wide.mean(axis=0)
     variances, vectors = np.linalg.eigh((wide - centre).T @ (wide - centre) / len(wide))
-    variances = np.maximum(variances, variances[-1] * TINY)
+    variances = np.maximum(variances, variances[-1] * TINY or 1.0)  # 0 where nothing moves
     components = (vectors / np.sqrt(variances))[:, ::-1][:, :count]  # the greatest first
     weights = np.flatnonzero(reads_memory).reshape(-1, size)  # (rows, H): those of a unit or action
     bias = weights[-1, -1] + 1  # a layer's biases follow its weights

@@ -26,7 +26,7 @@ class ReturnFitness:
     episodes: int
     """Episodes of a controller in `training`."""
     shard_candidates: int
-    """Controllers of a task in `training`, tracks of a task in `validation`."""
+    """Controllers of a task in `training`, tracks of a task elsewhere."""
     max_steps: int
     """The number of steps after which an episode is truncated."""
     patience: int | None

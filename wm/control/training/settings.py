@@ -35,8 +35,8 @@ class TrainController(ControllerConfig):
     patience: int | None = Field(ge=1)
     """Steps without a new tile that end an episode (null: none do)."""
     shard_candidates: int = Field(ge=1)
-    """Candidates that a worker drives in lockstep, and tracks in a validation; part of the result's
-    last bits."""
+    """Candidates that a worker drives in lockstep, and tracks where there is only one controller;
+    part of the result's last bits."""
     validate_every: int = Field(ge=1)
     """Generations between validations of the mean."""
     validation_episodes: int = Field(ge=1)
