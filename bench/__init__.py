@@ -1,3 +1,5 @@
 """Speed, side by side with others."""
 
-import wm.core.kernels  # noqa: F401  as in a stage, before anything imports NumPy
+from wm.core import kernels
+
+kernels.fix()  # before anything imports NumPy

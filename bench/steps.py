@@ -10,12 +10,12 @@ import json
 import time
 from collections.abc import Callable, Iterator
 from functools import partial
-from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from bench.training import gan
 from wm.core import processor
 from wm.core.params import SharedParams
 from wm.memory.networks.mdnrnn import MDNRNN, MdnRnnConfig
@@ -24,9 +24,6 @@ from wm.memory.training.windows import Batch
 from wm.nn.compute import Compute, prepare
 from wm.vision.models.vae import networks as vae
 from wm.vision.models.vae.learner import VaeLearner
-from wm.vision.models.vaegan import networks as vaegan
-from wm.vision.models.vaegan.learner import VaeganLearner
-from wm.vision.models.vaegan.recipes import RECIPES
 from wm.vision.networks.trained import Vision
 from wm.vision.training.schedule import Schedule
 
@@ -58,12 +55,6 @@ def milliseconds(compute: Compute, step: Callable[[], object], repeats: int) -> 
 def latents(vision: Vision) -> Tensor:
     """Returns the latents of a lockstep's frames, on the CPU."""
     return vision.encode(np.zeros((FRAMES, 64, 64, 3), np.uint8))[0].cpu()
-
-
-def gan(compute: Compute, **config: Any) -> VaeganLearner:
-    """Returns a VAE-GAN in its adversarial phase."""
-    recipe = RECIPES["anchored"]
-    return VaeganLearner(vaegan.Config(**config), compute, recipe, steps=10**6, warmup=0, seed=0)
 
 
 def steps(compute: Compute) -> Iterator[tuple[str, float]]:

@@ -6,6 +6,7 @@ import itertools
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -75,6 +76,12 @@ def ours(compute: Compute, channels: int, learning_rate: float) -> VaeLearner:
     return VaeLearner(config, compute, Schedule(learning_rate, 10**6, False), seed=0)
 
 
+def gan(compute: Compute, **config: Any) -> VaeganLearner:
+    """Returns a VAE-GAN in its adversarial phase."""
+    recipe = RECIPES["anchored"]
+    return VaeganLearner(vaegan.Config(**config), compute, recipe, steps=10**6, warmup=0, seed=0)
+
+
 def contests(compute: Compute, directory: Path) -> list[Contest]:
     """Returns the contests on the recorded episodes in `directory`."""
     everything = episodes.FrameSet(directory, episodes.split(episodes.ids_in(directory))[0])
@@ -90,10 +97,7 @@ def vision(
     """Returns the contests in training and encoding; `frames` are uint8 (N, 64, 64, 3)."""
     learner, usual = ours(compute, channels, 1e-3), Usual(channels, 1e-3)
     in_memory = to_tensor(frames)  # as the usual loop holds its data: all of it, in float32
-    gan = VaeganLearner(
-        vaegan.Config(channels=channels, depth=4), compute, RECIPES["anchored"],
-        steps=10**6, warmup=0, seed=0,
-    )  # fmt: skip
+    adversary = gan(compute, channels=channels, depth=4)
     networks = Autoencoder(*vae.build(vae.Config(channels=channels)))
     forward = limits.forward_flops(networks.encoder, (3, 64, 64))
     step = 3 * (forward + limits.forward_flops(networks.decoder, (32,)))
@@ -123,7 +127,7 @@ def vision(
                 "ours": paced(lambda i: learner.step(data.batch(i, BATCH), noise(i)), BATCH),
                 "the usual, fp32, NCHW": paced(lambda i: usual.step(drawn(i)), BATCH),
                 "ours, VAE-GAN, adversarial phase (d = 4)": paced(
-                    lambda i: gan.step(data.batch(i, BATCH), noise(i)), BATCH
+                    lambda i: adversary.step(data.batch(i, BATCH), noise(i)), BATCH
                 ),
             },
             lambda: limits.units_per_second(step, compute.dtype),

@@ -7,22 +7,43 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import gymnasium
 import numpy as np
 import pygame
+from PIL import Image
 
-from play import film, published
+from play import published
 from wm.control.policy.agent import Agent
 from wm.core.errors import UserError
 from wm.core.seeding import evaluation_seed
-from wm.env.official import preprocess
+from wm.drive.rollout import rollout
+from wm.env import official
+from wm.report import figures
 from wm.runtime.progress import Progress
 
 STEPS = 1000
 """Of an episode, as gymnasium limits it."""
+
+
+class Watched(gymnasium.Wrapper):
+    """An environment that counts its steps on `progress` and, unless it shows itself in a window,
+    keeps what people would see of each: `frames`, uint8 (400, 600, 3)."""
+
+    def __init__(self, env: gymnasium.Env, progress: Progress) -> None:
+        super().__init__(env)
+        self._progress = progress
+        self.frames: list[np.ndarray] = []
+
+    def step(self, action: np.ndarray) -> tuple[Any, Any, bool, bool, dict[str, Any]]:
+        result = super().step(action)
+        if self.render_mode == "rgb_array":
+            self.frames.append(np.asarray(self.render()))
+        self._progress.advance(1)
+        return result
 
 
 def drive(
@@ -30,25 +51,18 @@ def drive(
 ) -> tuple[float, list[np.ndarray]]:
     """Returns the return of an episode on the track `seed`, and its frames as people see them,
     uint8 (400, 600, 3); a window shows them instead, and there are none then."""
-    env = gymnasium.make("CarRacing-v3", render_mode="human" if window else "rgb_array")
-    try:
-        observation, _ = env.reset(seed=seed)
-    except pygame.error as error:
-        raise UserError(f"--window: no display ({error}); leave it out for a film") from None
-    agent.begin(1)
-    total, frames = 0.0, []
     with Progress(name, steps, "steps") as progress:
-        for _ in range(steps):
-            (action,) = agent.act(preprocess(observation)[None], np.zeros(1, int))
-            observation, reward, terminated, truncated, _ = env.step(action)
-            total += float(reward)
-            if not window:
-                frames.append(np.asarray(env.render()))
-            progress.advance(1, **{"return": total})
-            if terminated or truncated:
-                break
+        env = Watched(official.make("human" if window else "rgb_array"), progress)
+        (outcome,) = rollout([env], [seed], agent, max_steps=steps)
     env.close()
-    return total, frames
+    return outcome.return_, env.frames
+
+
+def side_by_side(films: Sequence[Sequence[np.ndarray]]) -> Iterator[Image.Image]:
+    """Yields the films' frames in a row; a film that has ended stands still."""
+    for step in range(max(map(len, films))):
+        row = [film[min(step, len(film) - 1)] for film in films]
+        yield Image.fromarray(np.concatenate(row, axis=1))
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -68,6 +82,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
     given = parser.parse_args(arguments)
     if given.track < 0 or given.steps < 1:
         raise UserError("--track counts from 0 and --steps from 1")
+    if given.window:
+        try:
+            pygame.display.init()
+        except pygame.error as error:
+            raise UserError(f"--window: no display ({error}); leave it out for a film") from None
     seed = evaluation_seed(given.track)
     films = []
     for name in given.models:
@@ -77,7 +96,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         films.append(frames)
         print(f"{name}: return {total:.1f} on track {given.track} (seed {seed})", flush=True)
     if not given.window:
-        film.write(given.film, films)
+        figures.write_film(given.film, side_by_side(films))
         print(f"the film is {given.film}")
 
 

@@ -9,11 +9,10 @@ import torch
 
 from wm.control.policy import controller
 from wm.control.policy.agent import Agent
+from wm.control.policy.driving import AgentSpec
 from wm.core.errors import UserError
 from wm.core.params import SharedParams
-from wm.memory.networks import trained as memory
-from wm.nn.compute import prepare
-from wm.vision.networks import trained as vision
+from wm.env import official
 
 HERE = Path(__file__).parent.parent / "published"
 """A folder for each run: `vision`, `memory`, `controller` and a README with its score."""
@@ -33,10 +32,7 @@ def agent(name: str) -> Agent:
     if not folder.is_dir():
         raise UserError(f"--models {name}: no such run; there are {', '.join(names())}")
     shared = SharedParams(vision="vae", scale="laptop", seed=0, precision="fp32", threads=1)
-    compute = prepare(shared, threads=1)
-    eyes = vision.load(folder / "vision", compute)
-    model = memory.load(folder / "memory", eyes.latent_size, compute.device)
-    sizes = (eyes.latent_size, model.hidden_size)
-    config, vector = controller.load(folder / "controller", *sizes)
-    noise = torch.Generator().manual_seed(0)
-    return Agent(eyes, model, config, vector[None], np.zeros(1, int), noise)
+    spec = AgentSpec(shared, official.make, folder / "vision", folder / "memory")
+    config, vector = controller.load(folder / "controller", *spec.sizes())
+    worker, noise = spec.create_worker(), torch.Generator().manual_seed(0)
+    return Agent(worker.vision, worker.memory, config, vector[None], np.zeros(1, int), noise)

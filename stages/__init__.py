@@ -1,3 +1,5 @@
 """One thin script a stage: read params, load, call `wm`, save. Run as `python -m stages.<name>`."""
 
-import wm.core.kernels  # noqa: F401  before a stage imports NumPy
+from wm.core import kernels
+
+kernels.fix()  # before anything imports NumPy

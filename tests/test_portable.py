@@ -37,6 +37,7 @@ from wm.memory.networks.mdnrnn import MDNRNN, MdnRnnConfig
 from wm.memory.training.learner import MdnRnnLearner
 from wm.memory.training.windows import Batch
 from wm.nn.compute import Compute
+from wm.nn.functions import exp, linear, logsumexp, tanh
 from wm.vision.models.vae import networks as vae
 from wm.vision.models.vae.learner import VaeLearner
 from wm.vision.models.vaegan import networks as vaegan
@@ -97,6 +98,10 @@ with Refuse():
         state = memory.advance(mu, torch.zeros(count, 3), memory.begin(count))
         memory.predict(state[0][:, None])
         Controllers(torch.randn(count, 867), 288, 0).act(torch.cat([mu, state[0]], 1))
+    for rows in (1, 2, 64, 4096):
+        weight = torch.ones(480, 35, requires_grad=True)
+        y = linear(torch.ones(rows, 35, requires_grad=True), weight, torch.ones(480))
+        logsumexp(tanh(exp(y)), 1).sum().backward()
 print("end", flush=True)
 torch.ones(64, 64) @ torch.ones(64, 64)
 """

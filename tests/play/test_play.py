@@ -7,11 +7,10 @@ from pathlib import Path
 import imageio_ffmpeg
 import numpy as np
 import pytest
-import yaml
 
 from play import published
 from play.__main__ import main
-from verify.workspace import ROOT
+from verify.workspace import ROOT, hashes
 from wm.core.errors import UserError
 from wm.core.seeding import evaluation_seed
 from wm.drive.rollout import rollout
@@ -68,8 +67,7 @@ def test_a_window_without_a_display_is_one_line(run: Path, monkeypatch: pytest.M
 
 
 def test_the_published_models_are_those_of_dvc_lock() -> None:
-    stages = yaml.safe_load((ROOT / "dvc.lock").read_text())["stages"]
-    locked = {out["path"]: out["md5"] for stage in stages.values() for out in stage.get("outs", [])}
+    locked = hashes(ROOT)
     (folder,) = (published.HERE / name for name in published.names())
     for name, output in OUTPUTS.items():
         files = sorted(path for path in (folder / name).iterdir() if path.is_file())

@@ -1,4 +1,4 @@
-"""Fixes which kernels NumPy and torch compute with; imported before anything imports either.
+"""Fixes which kernels NumPy and torch compute with: before anything imports either.
 
 Both choose by the processor's instructions, NumPy's BLAS by its name as well, and other kernels sum
 in another order. CMA-ES and training turn other last bits into another controller. oneDNN's kernels
@@ -8,10 +8,18 @@ depend on the precision and are fixed by `wm.nn.compute.prepare`.
 import os
 import platform
 
-if platform.machine() in ("x86_64", "AMD64"):  # those of AVX2, which 2013's processors have
-    os.environ["OPENBLAS_CORETYPE"] = "Haswell"
-    os.environ["ATEN_CPU_CAPABILITY"] = "avx2"
-    # what NumPy is to leave out, where it is there; it takes one of the two variables
-    os.environ.pop("NPY_ENABLE_CPU_FEATURES", None)
-    os.environ["NPY_DISABLE_CPU_FEATURES"] = "X86_V4 AVX512_ICL AVX512_SPR"
-os.environ["OPENBLAS_NUM_THREADS"] = "1"
+FIXED = {"OPENBLAS_NUM_THREADS": "1"}
+"""Environment variables and what they are set to."""
+if platform.machine() in ("x86_64", "AMD64"):  # kernels of AVX2, which 2013's processors have
+    FIXED |= {
+        "OPENBLAS_CORETYPE": "Haswell",
+        "ATEN_CPU_CAPABILITY": "avx2",
+        # what NumPy is to leave out, where it is there
+        "NPY_DISABLE_CPU_FEATURES": "X86_V4 AVX512_ICL AVX512_SPR",
+    }
+
+
+def fix() -> None:
+    """Sets the variables for this process and those that it starts."""
+    os.environ.pop("NPY_ENABLE_CPU_FEATURES", None)  # NumPy takes one of the two
+    os.environ.update(FIXED)

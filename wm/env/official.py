@@ -10,11 +10,12 @@ from gymnasium import spaces
 from wm.core.car_racing import FRAME_SHAPE, OBSERVATION_SIZE, VISIBLE_ROWS
 
 
-def make() -> gymnasium.Env:
+def make(render_mode: str | None = None) -> gymnasium.Env:
     """Returns gymnasium's CarRacing-v3, unmodified, its observation through `preprocess`: a frame,
-    uint8 (64, 64, 3) RGB. It truncates after 1,000 steps; `reset(seed=)` defines the track."""
+    uint8 (64, 64, 3) RGB. It truncates after 1,000 steps; `reset(seed=)` defines the track.
+    `render_mode` is gymnasium's, for people to see."""
     cv2.setNumThreads(1)  # parallelism is across processes
-    env = gymnasium.make("CarRacing-v3")
+    env = gymnasium.make("CarRacing-v3", render_mode=render_mode)
     space = spaces.Box(0, 255, FRAME_SHAPE, np.uint8)
     return gymnasium.wrappers.TransformObservation(env, preprocess, space)
 

@@ -73,16 +73,23 @@ def video(
     right: np.ndarray,
     captions: tuple[str, str] = ("real", "dream"),
 ) -> None:
-    """Writes an H.264 MP4 of two films side by side, uint8 (T, 64, 64, 3) each, four times larger.
+    """Writes an MP4 of two films side by side, uint8 (T, 64, 64, 3) each, four times larger.
 
-    It lasts as long as the longer one; the other side is blank after its end. One thread and no
-    versions in the file: its bytes depend on neither the number of cores nor the time. Raises
-    UserError when ffmpeg does not write all of it.
+    It lasts as long as the longer one; the other side is blank after its end. Raises UserError as
+    `write_film` does.
+    """
+    write_film(path, _side_by_side(left, right, captions, scale=4, every=1))
+
+
+def write_film(path: Path | str, pictures: Iterator[Image.Image]) -> None:
+    """Writes an H.264 MP4 of pictures of one size, RGB, of even width and height; at least one.
+
+    One thread and no versions in the file: its bytes depend on neither the number of cores nor the
+    time. Raises UserError when ffmpeg does not write all of it.
     """
     with tempfile.TemporaryDirectory() as directory:
         file = Path(directory, "video.mp4")  # MP4 is written with seeks: not to memory
-        frames = _side_by_side(left, right, captions, scale=4, every=1)
-        first = next(frames)
+        first = next(pictures)
         options = ["-threads", "1", "-fflags", "+bitexact", "-flags:v", "+bitexact"]
         writer = imageio_ffmpeg.write_frames(
             str(file),
@@ -96,8 +103,8 @@ def video(
         try:
             writer.send(None)  # starts the generator, and ffmpeg
             writer.send(first.tobytes())
-            for frame in frames:
-                writer.send(frame.tobytes())
+            for picture in pictures:
+                writer.send(picture.tobytes())
                 count += 1
             writer.close()  # does not say whether ffmpeg ended well
             written = imageio_ffmpeg.count_frames_and_secs(str(file))[0]

@@ -30,6 +30,7 @@ from typing import Any, Generic, TypeVar
 from distributed import Client, Future, KilledWorker, get_worker
 from distributed.comm.addressing import get_address_host_port
 
+from wm.core import kernels
 from wm.core.errors import UserError
 from wm.runtime.checkpoint import versions
 
@@ -47,14 +48,6 @@ POLL = 5.0
 """Seconds between looks at whether there are workers."""
 KEPT = 4
 """Clients whose contexts a worker keeps: so many may share it without building any twice."""
-KERNELS = (
-    "OPENBLAS_CORETYPE",
-    "OPENBLAS_NUM_THREADS",
-    "ATEN_CPU_CAPABILITY",
-    "NPY_DISABLE_CPU_FEATURES",
-)
-"""Environment variables that change the last digits of products: the stages fix them, and a worker
-has to be started with them."""
 
 
 def _digest() -> str:
@@ -73,7 +66,8 @@ CODE = _digest()
 
 
 def _kernels() -> dict[str, str | None]:
-    return {name: os.environ.get(name) for name in KERNELS}
+    """Returns what the variables are that stages fix, and a worker has to be started with."""
+    return {name: os.environ.get(name) for name in kernels.FIXED}
 
 
 @dataclass(frozen=True)

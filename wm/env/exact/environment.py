@@ -7,7 +7,6 @@ from functools import cache
 from itertools import product
 from typing import Any
 
-import cv2
 import numpy as np
 from Box2D import b2_staticBody, b2Filter
 from gymnasium.envs.box2d.car_dynamics import SIZE, WHEEL_R, WHEEL_W, WHEEL_WHITE
@@ -50,7 +49,6 @@ class ExactCarRacing(FastCarRacing):
     """CarRacing-v3 with the official frames, uint8 (64, 64, 3); `make` says what it keeps."""
 
     def __init__(self) -> None:
-        cv2.setNumThreads(1)  # parallelism is across processes
         super().__init__()
         # below the visible rows it stays black: no frame shows them
         self._observation = np.zeros((OBSERVATION_SIZE, OBSERVATION_SIZE, 3), np.uint8)

@@ -56,7 +56,7 @@ def draw_edge(
 ) -> None:
     """Draws what an edge has in the window's rows from `low` to `high`; row `base` is the first one
     of `cells` and `pixels`. `spans`, int64 (rows, 2), is what is painted over in each of the rows:
-    three of four blends, which are left out."""
+    blends there are left out."""
     kind, x0, y0, length = edge[0], edge[1], edge[2], edge[3]
     if kind == NOTHING or y0 > high or y0 + edge[8] < low:
         return

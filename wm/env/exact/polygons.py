@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from wm.env.exact.row import compiled, span
+from wm.env.exact.row import compiled, inlined, span
 
 CORNERS = 4
 """Of every polygon but the car's."""
@@ -65,9 +65,7 @@ def fill(
     found = 0
     for i in range(CORNERS):
         x1, y1, x2, y2 = _edge(corners, i, CORNERS)
-        if y1 == y2:
-            continue
-        if y1 <= y < y2 or (y == highest and y2 == highest):
+        if _is_crossed(y, y1, y2, highest):
             crossing = ((65536 * (y - y1)) // (y2 - y1)) * (x2 - x1) + 65536 * x1
             _insert(crossings, found, crossing)
             found += 1
@@ -115,9 +113,7 @@ def fill_part(
         found = 0
         for i in range(count):
             x1, y1, x2, y2 = _edge(corners, i, count)
-            if y1 == y2:
-                continue
-            if y1 <= y < y2 or (y == highest and y2 == highest):
+            if _is_crossed(y, y1, y2, highest):
                 crossing = np.float32((y - y1) * (x2 - x1)) / np.float32(y2 - y1)
                 whole = np.floor(crossing) if found % 2 == 0 else np.ceil(crossing)
                 _insert(crossings, found, int(whole) + x1)
@@ -140,6 +136,13 @@ def _edge(corners: np.ndarray, i: int, count: int) -> tuple[int, int, int, int]:
     if y1 > y2:
         return x2, y2, x1, y1
     return x1, y1, x2, y2
+
+
+@inlined
+def _is_crossed(y: int, y1: int, y2: int, highest: int) -> bool:
+    """Returns whether row `y` crosses an edge from `y1` up to `y2`: its upper end belongs to it
+    only where the polygon, which reaches up to `highest`, ends there too."""
+    return y1 != y2 and (y1 <= y < y2 or (y == highest and y2 == highest))
 
 
 @compiled

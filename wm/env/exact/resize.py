@@ -1,4 +1,4 @@
-"""The official path's `preprocess`, operation for operation, at a sixth of the time."""
+"""The official path's `preprocess`, operation for operation, in less than half the time."""
 
 from __future__ import annotations
 
