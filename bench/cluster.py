@@ -59,12 +59,12 @@ def main() -> None:
         numbers = iter(range(10**6))
 
         def generation(executor: Any, shard: int, population: int) -> Callable[[], float]:
-            fitness = ReturnFitness(executor, SHAPE, 0, EPISODES, shard, STEPS, None)
+            fitness = ReturnFitness(executor, SHAPE, 0, EPISODES * shard, STEPS, None)
 
             def rate() -> float:
                 start = time.perf_counter()
                 vectors = np.tile(idle, (population, 1))
-                fitness.training(next(numbers), vectors)
+                fitness.training(vectors, next(numbers), EPISODES)
                 return population * EPISODES * STEPS / (time.perf_counter() - start)
 
             return rate

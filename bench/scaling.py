@@ -62,15 +62,15 @@ def contests(folder: Path, stack: ExitStack) -> list[Contest]:
 
     def generation(count: int, population: int) -> Callable[[], float]:
         fitness = ReturnFitness(
-            drivers[count], shape, seed=0, episodes=4, shard_candidates=min(16, population // 2),
+            drivers[count], shape, seed=0, shard_episodes=4 * min(16, population // 2),
             max_steps=STEPS, patience=None,
         )  # fmt: skip
         vectors = np.tile(idle, (population, 1))
 
         def rate() -> float:
             start = time.perf_counter()
-            fitness.training(next(numbers), vectors)
-            return population * fitness.episodes * STEPS / (time.perf_counter() - start)
+            fitness.training(vectors, next(numbers), episodes=4)
+            return population * 4 * STEPS / (time.perf_counter() - start)
 
         return rate
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +12,7 @@ from wm.control.training.cma_es import Phase, PhasedCmaEs
 from wm.control.training.directions import coordinates
 from wm.control.training.evolution import Row, evolve, summary
 from wm.control.training.optimizer import Optimizer
+from wm.control.training.tracks import Drives
 from wm.core.errors import UserError
 from wm.runtime.checkpoint import Checkpoint
 
@@ -25,7 +26,7 @@ def only(active: np.ndarray) -> Callable[[np.ndarray], np.ndarray]:
 ALL = only(np.full(4, True))
 
 
-def quadratic(generation: int, solutions: np.ndarray) -> np.ndarray:
+def quadratic(solutions: np.ndarray) -> np.ndarray:
     scales = np.array([1.0, 10.0, 3.0, 0.5])
     return -(scales * np.square(solutions - TARGET)).sum(axis=1)
 
@@ -45,22 +46,23 @@ def run(
     """
     evaluated: list[int] = []
 
-    def evaluate(generation: int, solutions: np.ndarray) -> np.ndarray:
+    def drive(solutions: np.ndarray, earlier: Sequence[Drives]) -> Drives:
+        generation = len(earlier)
         if generation == kill_at:
             raise KeyboardInterrupt
         evaluated.append(generation)
         np.random.seed(generation)
-        return quadratic(generation, solutions)
+        return Drives([generation], quadratic(solutions)[:, None].tolist())
 
     if optimizer is None:
-        phases = phases or [Phase(generations, 0.5, ALL)]
-        optimizer = PhasedCmaEs(np.zeros(4), phases, population=10, seed=seed)
-        generations = optimizer.generations
+        phases = phases or [Phase(generations, 10, 0.5, ALL)]
+        optimizer = PhasedCmaEs(np.zeros(4), phases, seed=seed)
+        generations = sum(phase.generations for phase in phases)
     with Checkpoint("evolution", {"name": name}, []) as checkpoint:
         mean, rows = evolve(
             optimizer,
-            evaluate,
-            lambda mean: float(quadratic(0, mean[None])[0]),
+            drive,
+            lambda mean: float(quadratic(mean[None])[0]),
             generations=generations,
             validate_every=7,
             weight_decay=weight_decay,
@@ -88,7 +90,27 @@ def test_the_best_validated_mean_is_returned() -> None:
     mean, rows, _ = run("b", generations=16)
     validations = {row["generation"]: row["validation"] for row in rows if row["validation"]}
     assert sorted(validations) == [7, 14, 16]
-    assert quadratic(0, mean[None])[0] == max(validations.values())  # type: ignore[type-var]
+    assert quadratic(mean[None])[0] == max(validations.values())  # type: ignore[type-var]
+
+
+def test_a_step_that_falls_falls_by_the_same_factor_each_generation() -> None:
+    falling = [Phase(4, 10, 0.5, ALL), Phase(5, 10, 0.3, ALL, final_sigma=0.0048)]
+    steps = [row["sigma"] for row in run("falls", phases=falling)[1]]
+    assert steps[4:] == pytest.approx([0.3, 0.3 / 2.8117, 0.3 / 7.9057, 0.0135, 0.0048], rel=1e-3)
+    adapted = [row["sigma"] for row in run("adapts", phases=[Phase(4, 10, 0.5, ALL)])[1]]
+    assert steps[:4] == adapted
+    one = [Phase(1, 10, 0.3, ALL, final_sigma=0.1)]
+    assert run("one generation", phases=one)[1][0]["sigma"] == 0.3
+
+
+def test_the_next_solutions_lie_a_step_away() -> None:
+    widths = []
+    for final in (0.3, 1e-4):
+        optimizer = PhasedCmaEs(np.zeros(4), [Phase(2, 10, 0.3, ALL, final)], seed=0)
+        optimizer.ask()
+        optimizer.tell(np.arange(10.0))
+        widths.append(np.abs(optimizer.ask() - optimizer.mean).mean())
+    assert widths[1] < widths[0] / 1000
 
 
 @pytest.mark.parametrize("kill_at", [1, 9])
@@ -104,10 +126,10 @@ def test_killed_and_resumed_is_bitwise_uninterrupted(kill_at: int) -> None:
 
 def test_a_phase_leaves_the_rest_alone_and_the_next_goes_on_from_it() -> None:
     half = np.array([True, False, True, False])
-    first, rows, _ = run("half", phases=[Phase(60, 0.5, only(half))])
+    first, rows, _ = run("half", phases=[Phase(60, 10, 0.5, only(half))])
     np.testing.assert_allclose(first[half], TARGET[half], atol=0.05)
     assert (first[~half] == 0).all()
-    phases = [Phase(60, 0.5, only(half)), Phase(80, 0.3, ALL)]
+    phases = [Phase(60, 10, 0.5, only(half)), Phase(80, 10, 0.3, ALL)]
     both, all_rows, _ = run("both", phases=phases)
     np.testing.assert_allclose(both, TARGET, atol=0.05)
     assert [row["generation"] for row in all_rows] == list(range(1, 141))
@@ -118,7 +140,7 @@ def test_a_phase_leaves_the_rest_alone_and_the_next_goes_on_from_it() -> None:
 
 def test_a_kill_in_a_later_phase_is_bitwise_uninterrupted() -> None:
     half = np.array([True, False, True, False])
-    phases = [Phase(4, 0.5, only(half)), Phase(6, 0.3, ALL)]
+    phases = [Phase(4, 10, 0.5, only(half)), Phase(6, 8, 0.3, ALL)]
     whole, whole_rows, _ = run("m", phases=phases)
     with pytest.raises(KeyboardInterrupt):
         run("n", phases=phases, kill_at=7)
@@ -144,10 +166,10 @@ def test_weight_decay_pulls_towards_zero() -> None:
 
 def alike(fitness: float, generations: int, checkpoint: Checkpoint) -> tuple[np.ndarray, list[Row]]:
     """Evolves candidates that all have this fitness."""
-    phases = [Phase(generations, 0.1, ALL)]
+    phases = [Phase(generations, 8, 0.1, ALL)]
     return evolve(
-        PhasedCmaEs(np.zeros(4), phases, population=8, seed=0),
-        lambda generation, solutions: np.full(len(solutions), fitness),
+        PhasedCmaEs(np.zeros(4), phases, seed=0),
+        lambda solutions, earlier: Drives([0, 1], np.full((len(solutions), 2), fitness).tolist()),
         lambda mean: fitness,
         generations=generations,
         validate_every=1,

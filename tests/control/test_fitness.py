@@ -32,10 +32,9 @@ def test_fitness_does_not_depend_on_the_workers(spec: AgentSpec) -> None:
     for count in (1, 2):
         with Processes(count, spec.create_worker) as executor:
             fitness = ReturnFitness(
-                executor, config(), seed=0, episodes=2, shard_candidates=2, max_steps=60,
-                patience=None,
-            )  # fmt: skip
-            results.append([fitness.training(generation, vectors) for generation in (0, 1)])
+                executor, config(), seed=0, shard_episodes=4, max_steps=60, patience=None
+            )
+            results.append([fitness.training(vectors, number, 2).fitness for number in (0, 1)])
             validations.append(fitness.validation(vectors[0], 5))
             states.append(fitness.memory_states(vectors[0], 3))
     assert np.array_equal(results[0], results[1])
@@ -64,7 +63,7 @@ def test_validation_is_always_on_the_same_tracks_and_never_on_fitness_ones() -> 
             return [[outcome(seed) for seed in task.seeds] for task in tasks]
 
     fitness = ReturnFitness(
-        Recorder(), config(), seed=0, episodes=3, shard_candidates=4, max_steps=60, patience=None
+        Recorder(), config(), seed=0, shard_episodes=4, max_steps=60, patience=None
     )  # type: ignore[arg-type]
     vector = np.zeros((1, 2))
     first, second = fitness.validation(vector[0], 10), fitness.validation(vector[0], 10)
@@ -74,7 +73,29 @@ def test_validation_is_always_on_the_same_tracks_and_never_on_fitness_ones() -> 
     validation = {seed for _, seed in seen}
     assert len(validation) == 10
     seen.clear()
-    for generation in range(5):
-        fitness.training(generation, vector)
+    for number in range(5):
+        fitness.training(vector, number, 3)
     assert len({seed for _, seed in seen}) == 15
     assert validation.isdisjoint(seed for _, seed in seen)
+
+
+def test_repeated_tracks_are_driven_beside_new_ones() -> None:
+    sizes = []
+
+    class Recorder:
+        def map(self, function: object, tasks: list[RolloutTask]) -> list[list[Outcome]]:
+            sizes.append([len(task.vectors) for task in tasks])
+            return [[outcome(seed) for _ in task.vectors for seed in task.seeds] for task in tasks]
+
+    fitness = ReturnFitness(
+        Recorder(), config(), seed=0, shard_episodes=8, max_steps=60, patience=None
+    )  # type: ignore[arg-type]
+    new = fitness.training(np.zeros((5, 2)), 3, 4).seeds
+    drives = fitness.training(np.zeros((5, 2)), 3, 4, repeated=[11, 12])
+    assert drives.seeds == [*new[:2], 11, 12]
+    assert drives.returns == [[float(seed) for seed in drives.seeds]] * 5
+    # whole candidates, as many as fit into a task
+    assert sizes == [[2, 2, 1]] * 2
+    # one that does not fit drives alone
+    fitness.training(np.zeros((2, 2)), 0, 9)
+    assert sizes[-1] == [1, 1]

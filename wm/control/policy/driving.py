@@ -13,6 +13,7 @@ import numpy as np
 import torch
 
 from wm.control.policy.agent import Agent
+from wm.control.policy.allocation import keep_freed_memory
 from wm.control.policy.controller import ControllerConfig
 from wm.core.params import SharedParams
 from wm.drive.rollout import Outcome, rollout
@@ -59,6 +60,7 @@ class RolloutWorker:
     """A worker's environments and networks, on one thread."""
 
     def __init__(self, spec: AgentSpec) -> None:
+        keep_freed_memory()
         compute = prepare(spec.shared, threads=1)
         self.envs = WorkerEnvs(spec.make_env)
         self.vision = vision.load(spec.vision, compute)

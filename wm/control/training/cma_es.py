@@ -6,6 +6,7 @@ bit for bit.
 
 from __future__ import annotations
 
+import math
 import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -25,37 +26,46 @@ class Phase:
 
     generations: int
     """The number of generations."""
+    population: int
+    """The number of solutions of a generation."""
     sigma: float
-    """The step size at first."""
+    """The step size of the first generation."""
     directions: Callable[[np.ndarray], np.ndarray]
     """Returns the directions, float64 (D, K), for the mean, float64 (D,), that it begins at."""
+    final_sigma: float | None = None
+    """The step size of the last generation, to which it falls by the same factor each time; None:
+    CMA-ES adapts it, and does not let it fall where luck decides most of a return."""
+
+    def step(self, number: int) -> float | None:
+        """Returns the step size of the generation `number`, from 0; None where it is adapted."""
+        if self.final_sigma is None:
+            return None
+        share = number / max(self.generations - 1, 1)
+        return self.sigma * math.pow(self.final_sigma / self.sigma, share)
 
 
 class PhasedCmaEs:
     """CMA-ES through phases, one after the other; implements
     wm.control.training.optimizer.Optimizer."""
 
-    def __init__(
-        self, start: np.ndarray, phases: Sequence[Phase], population: int, seed: int
-    ) -> None:
+    def __init__(self, start: np.ndarray, phases: Sequence[Phase], seed: int) -> None:
         """The first mean is `start`, float64 (D,); what is drawn follows from `seed`."""
         self._phases = enumerate(phases)
         self._seed = seed
-        self._left = 0  # generations of the phase
-        self.generations = sum(phase.generations for phase in phases)
-        """The number of generations of all phases."""
-        self._population = population
+        self._phase = Phase(0, 0, 0.0, lambda _: np.empty((len(start), 0)))
+        self._told = 0  # generations of the phase
         self.mean = start
 
     @property
     def sigma(self) -> float:
-        """The step size."""
-        return float(self._strategy.sigma)
+        """The step size of the solutions last asked for, or where it is adapted, the next ones'."""
+        return self._phase.step(self._told - 1) or float(self._strategy.sigma)
 
     def ask(self) -> np.ndarray:
         """Returns a generation's solutions, float64 (P, D); at most `generations` times."""
-        while not self._left:
+        while self._told == self._phase.generations:
             self._begin(*next(self._phases))
+        self._strategy.sigma = self._phase.step(self._told) or self._strategy.sigma
         self._asked = self._strategy.ask()
         return self._start + np.array(self._asked) @ self._directions.T
 
@@ -63,23 +73,23 @@ class PhasedCmaEs:
         """Takes what each of the solutions last asked for costs, float64 (P,)."""
         self._strategy.tell(self._asked, list(cost))
         self.mean = self._start + self._directions @ self._strategy.mean
-        self._left -= 1
+        self._told += 1
 
     def _begin(self, number: int, phase: Phase) -> None:
-        self._left, self._start = phase.generations, self.mean
+        self._phase, self._told, self._start = phase, 0, self.mean
         self._directions = phase.directions(self.mean)
         start = np.zeros(self._directions.shape[1])
-        self._strategy = _strategy(start, phase.sigma, self._population, self._seed, number)
+        self._strategy = _strategy(start, phase, self._seed, number)
 
 
-def _strategy(start: np.ndarray, sigma: float, population: int, seed: int, phase: int) -> Any:
+def _strategy(start: np.ndarray, phase: Phase, seed: int, number: int) -> Any:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # pycma warns of optional plotting
         import cma  # a second, which no worker process should pay
 
-    generator = seeding.generator(seed, "train_controller", "evolution", phase)
+    generator = seeding.generator(seed, "train_controller", "evolution", number)
     options = {
-        "popsize": population,
+        "popsize": phase.population,
         "randn": lambda *shape: generator.standard_normal(shape),
         # pycma would seed NumPy's global generator; any seed serves, as randn is ours, but 0 and
         # None mean the clock
@@ -89,6 +99,6 @@ def _strategy(start: np.ndarray, sigma: float, population: int, seed: int, phase
     # the global generator, which others may rely on, is left as it was
     before = np.random.get_state()
     try:
-        return cma.CMAEvolutionStrategy(start, sigma, options)
+        return cma.CMAEvolutionStrategy(start, phase.sigma, options)
     finally:
         np.random.set_state(before)

@@ -1,18 +1,20 @@
 """The loop that evolves controllers: ask, evaluate, tell, validate; resumable.
 
-The state that is saved is the list of fitness arrays: telling them to a fresh optimiser again leads
-to the same state, bit for bit, without a pickle.
+The state that is saved is the returns of every generation: telling them to a fresh optimiser again
+leads to the same state, bit for bit, without a pickle.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any
 
 import numpy as np
 from threadpoolctl import threadpool_limits
 
 from wm.control.training.optimizer import Optimizer
+from wm.control.training.tracks import Drives
 from wm.core.errors import UserError
 from wm.runtime.checkpoint import Checkpoint
 from wm.runtime.progress import Progress
@@ -24,7 +26,8 @@ Row = dict[str, float | None]
 class _State:
     """All that a run's outcome depends on besides its parameters."""
 
-    fitness: list[list[float]] = field(default_factory=list)
+    drives: list[Drives] = field(default_factory=list)
+    """What each generation drove."""
     validations: dict[int, float] = field(default_factory=dict)
     """Mean return of the optimiser's mean after so many generations."""
 
@@ -33,7 +36,7 @@ class _State:
 @threadpool_limits.wrap(limits=1)
 def evolve(
     optimizer: Optimizer,
-    evaluate: Callable[[int, np.ndarray], np.ndarray],
+    drive: Callable[[np.ndarray, Sequence[Drives]], Drives],
     validate: Callable[[np.ndarray], float],
     *,
     generations: int,
@@ -42,43 +45,40 @@ def evolve(
     checkpoint: Checkpoint,
     title: str,
 ) -> tuple[np.ndarray, list[Row]]:
-    """Maximises a fitness and returns (best validated mean, float64 (D,), curve rows).
+    """Maximises a mean return; returns (best validated mean, float64 (D,), curve rows).
 
-    evaluate(generation, solutions (P, D)) gives the fitness (P,) of each; validate(mean (D,)) that
-    of the optimiser's mean on what does not change, every `validate_every` generations and after
-    the last: the mean that scored highest is returned (the earliest of equals).
+    drive(solutions (P, D), generations before) drives a generation; validate(mean (D,)) gives the
+    return of the optimiser's mean on what does not change, every `validate_every` generations and
+    after the last: the mean that scored highest is returned (the earliest of equals).
     `weight_decay` times the mean square of a solution is taken off its fitness (the paper's code).
 
     A row of the curve holds the generation, counted from 1, the fitness' best, mean and std (before
     weight decay), the step size, and the validation, None where there was none.
-    Raises UserError when a fitness is not finite.
+    Raises UserError when a return is not finite.
     """
-    state = _State()
-    if (saved := checkpoint.load()) is not None:
-        validations = {int(key): value for key, value in saved["validations"].items()}
-        state = _State(saved["fitness"], validations)
+    state = _restored(checkpoint.load())
     best, best_value = optimizer.mean, -np.inf
     rows: list[Row] = []
-    resumed = len(state.fitness)
+    resumed = len(state.drives)
     with Progress(title, generations, "generations", done=resumed) as progress:
         for generation in range(generations):
             solutions = optimizer.ask()
-            if generation == len(state.fitness):
-                fitness = evaluate(generation, solutions)
-                _check(fitness, len(solutions), title, generation)
-                state.fitness.append(fitness.tolist())
-            fitness = np.array(state.fitness[generation])
+            if generation == len(state.drives):
+                drives = drive(solutions, state.drives)
+                _check(drives.fitness, title, generation)
+                state.drives.append(drives)
+            fitness = state.drives[generation].fitness
             optimizer.tell(weight_decay * np.square(solutions).mean(axis=1) - fitness)
             number = generation + 1
             if number % validate_every == 0 or number == generations:
                 if number not in state.validations:
                     state.validations[number] = float(validate(optimizer.mean))
-                    _check(np.array([state.validations[number]]), 1, title, generation)
+                    _check(np.array([state.validations[number]]), title, generation)
                 if state.validations[number] > best_value:
                     best, best_value = optimizer.mean, state.validations[number]
             rows.append(_row(number, fitness, optimizer.sigma, state.validations))
             if generation >= resumed:
-                checkpoint.save({"fitness": state.fitness, "validations": state.validations})
+                checkpoint.save(asdict(state))
                 validated = {"validation": best_value} if state.validations else {}
                 progress.advance(1, best=fitness.max(), mean=fitness.mean(), **validated)
     return best, rows
@@ -96,9 +96,15 @@ def summary(rows: list[Row]) -> Row:
     }
 
 
-def _check(fitness: np.ndarray, population: int, title: str, generation: int) -> None:
-    assert fitness.shape == (population,), f"{fitness.shape} fitness for {population} solutions"
-    if not np.isfinite(fitness).all():
+def _restored(saved: dict[str, Any] | None) -> _State:
+    if saved is None:
+        return _State()
+    validations = {int(number): value for number, value in saved["validations"].items()}
+    return _State([Drives(**drives) for drives in saved["drives"]], validations)
+
+
+def _check(returns: np.ndarray, title: str, generation: int) -> None:
+    if not np.isfinite(returns).all():
         raise UserError(
             f"{title}: a fitness of generation {generation + 1} is not finite; "
             "the models or the environment's rewards are damaged"

@@ -2,42 +2,70 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from pydantic import Field
 
 from wm.control.policy.controller import ControllerConfig
+from wm.core.params import Params
+
+
+class SearchPhase(Params):
+    """A phase of the search: generations that are alike."""
+
+    weights: Literal["z", "components", "all"]
+    """What evolves: the weights of z; these and one for each of h's principal components; or all.
+    Biases always do. Where inputs are z, the three are the same."""
+    generations: int = Field(ge=0)
+    """The number of generations."""
+    population: int = Field(ge=4)
+    """Candidates of a generation."""
+    episodes: int = Field(ge=1)
+    """Episodes of a candidate, on tracks that all of a generation share."""
+    repeated_tracks: int = Field(ge=0)
+    """Of these, on tracks of the phase's earlier generations: those that told candidates apart the
+    most when they were last driven."""
+    sigma: float = Field(gt=0)
+    """The step size of the first generation."""
+    final_sigma: float | None = Field(gt=0)
+    """The step size of the last, to which it falls by the same factor each time; null: CMA-ES
+    adapts it."""
 
 
 class TrainController(ControllerConfig):
     """The parameters of the stage train_controller."""
 
-    population: int = Field(ge=4)
-    """Candidates of a generation."""
-    episodes: int = Field(ge=1)
-    """Episodes of a candidate, on tracks that all of a generation share; new ones for the next."""
-    z_generations: int = Field(ge=0)
-    """First generations, with any weights of h held at 0; then come `generations`."""
-    z_sigma: float = Field(gt=0)
-    """The step size at the start of z_generations."""
-    generations: int = Field(ge=1)
-    """Generations of h's weights as well, or of the same where inputs are z."""
-    memory_components: int | None = Field(ge=1)
-    """Principal components of h that have a weight in them; null: each number of h has."""
-    memory_tracks: int = Field(ge=1)
-    """Tracks that are driven to find the components."""
-    sigma: float = Field(gt=0)
-    """The step size at the start of `generations`."""
     start_bias: tuple[float, float, float]
     """The first mean's bias for steering, gas and brake, before tanh; its weights are 0."""
+    phases: dict[str, SearchPhase] = Field(min_length=1)
+    """The phases of the search in their order; each begins at the mean that the one before ended
+    with. Their names are for people."""
+    memory_components: int = Field(ge=1)
+    """Principal components of h that have a weight where a phase's weights are `components`."""
+    memory_tracks: int = Field(ge=1)
+    """Tracks that are driven to find the components."""
     weight_decay: float = Field(ge=0)
     """Taken off the fitness, times the mean square of a candidate's weights."""
     max_steps: int = Field(ge=1)
     """The number of steps after which an episode is truncated."""
     patience: int | None = Field(ge=1)
     """Steps without a new tile that end an episode (null: none do)."""
-    shard_candidates: int = Field(ge=1)
-    """Candidates that a worker drives in lockstep, and tracks where there is only one controller;
-    part of the result's last bits."""
+    shard_episodes: int = Field(ge=1)
+    """Episodes that a worker drives in lockstep, a candidate's together; part of the result's last
+    bits."""
     validate_every: int = Field(ge=1)
     """Generations between validations of the mean."""
     validation_episodes: int = Field(ge=1)
     """Episodes of a validation, always on the same tracks, none of them evaluate's."""
+
+    @property
+    def generations(self) -> int:
+        """The number of generations of all phases."""
+        return sum(phase.generations for phase in self.phases.values())
+
+    @property
+    def episodes(self) -> int:
+        """The number of episodes that all generations drive."""
+        return sum(
+            phase.generations * phase.population * phase.episodes for phase in self.phases.values()
+        )

@@ -1,0 +1,92 @@
+"""What a search's parameters come to: directions, and which tracks come back."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from wm.control.policy import controller
+from wm.control.policy.controller import ControllerConfig
+from wm.control.training import plan
+from wm.control.training.directions import coordinates, principal
+from wm.control.training.settings import SearchPhase, TrainController
+from wm.control.training.tracks import Drives
+
+Z, H = 3, 6
+STATES = np.random.default_rng(0).normal(size=(50, H)).astype(np.float32)
+
+
+class Fans:
+    """A fitness whose returns fan out by less, the later a track was first driven."""
+
+    def __init__(self) -> None:
+        self.begun: dict[int, int] = {}
+
+    def training(
+        self, vectors: np.ndarray, number: int, episodes: int, repeated: Sequence[int] = ()
+    ) -> Drives:
+        fresh = [100 * number + i for i in range(episodes - len(repeated))]
+        seeds = fresh + list(repeated)
+        shrunk = [self.begun.setdefault(seed, len(self.begun) + 1) for seed in seeds]
+        return Drives(seeds, [[i / by for by in shrunk] for i in range(len(vectors))])
+
+    def memory_states(self, mean: np.ndarray, tracks: int) -> np.ndarray:
+        assert tracks == 5
+        return STATES
+
+
+def train(inputs: str = "zh") -> TrainController:
+    alike = {"population": 4, "sigma": 0.1, "final_sigma": None}
+    phases = {
+        "one": {"weights": "z", "generations": 2, "episodes": 1, "repeated_tracks": 0, **alike},
+        "two": {
+            "weights": "components", "generations": 3, "episodes": 3, "repeated_tracks": 2,
+            "population": 6, "sigma": 0.2, "final_sigma": 0.1,
+        },
+        "three": {"weights": "all", "generations": 1, "episodes": 1, "repeated_tracks": 1, **alike},
+    }  # fmt: skip
+    return TrainController.model_validate({
+        "inputs": inputs, "hidden_units": 0, "sample_z": False, "start_bias": (0, 0, 0),
+        "phases": phases, "memory_components": 2, "memory_tracks": 5, "weight_decay": 0,
+        "max_steps": 10, "patience": None, "shard_episodes": 4, "validate_every": 1,
+        "validation_episodes": 1,
+    })  # fmt: skip
+
+
+def test_each_phase_has_its_directions() -> None:
+    on_h = controller.reads_memory(ControllerConfig(**_config("zh")), Z, H)
+    one, two, three = plan.phases(train(), on_h, Fans())  # type: ignore[arg-type]
+    mean = np.zeros(len(on_h))
+    assert (one.directions(mean) == coordinates(~on_h)).all()
+    assert (two.directions(mean) == principal(on_h, STATES, 2)).all()
+    assert (three.directions(mean) == np.eye(len(on_h))).all()
+    assert (two.generations, two.population, two.sigma, two.final_sigma) == (3, 6, 0.2, 0.1)
+
+
+def test_without_memory_all_phases_have_all_weights() -> None:
+    on_h = controller.reads_memory(ControllerConfig(**_config("z")), Z, H)
+    for phase in plan.phases(train("z"), on_h, Fans()):  # type: ignore[arg-type]
+        assert (phase.directions(np.zeros(len(on_h))) == np.eye(3 * (Z + 1))).all()
+
+
+def test_tracks_come_back_within_their_phase() -> None:
+    fitness, drives = Fans(), []
+    for _ in range(train().generations):
+        vectors = np.zeros((4, 2))
+        drives.append(plan.drive(train(), fitness, vectors, drives))  # type: ignore[arg-type]
+    assert [generation.seeds for generation in drives] == [
+        [0], [100],
+        [200, 201, 202], [300, 200, 201], [400, 200, 201],
+        [500],
+    ]  # fmt: skip
+
+
+def test_the_parameters_count() -> None:
+    assert train().generations == 6
+    assert train().episodes == 2 * 4 * 1 + 3 * 6 * 3 + 1 * 4 * 1
+    assert isinstance(train().phases["two"], SearchPhase)
+
+
+def _config(inputs: str) -> dict[str, object]:
+    return {"inputs": inputs, "hidden_units": 0, "sample_z": False}
