@@ -62,8 +62,9 @@ class PhasedCmaEs:
         return self._phase.step(self._told - 1) or float(self._strategy.sigma)
 
     def ask(self) -> np.ndarray:
-        """Returns a generation's solutions, float64 (P, D); at most `generations` times."""
-        while self._told == self._phase.generations:
+        """Returns a generation's solutions, float64 (P, D); at most as often as the
+        phases have generations."""
+        if self._told == self._phase.generations:
             self._begin(*next(self._phases))
         self._strategy.sigma = self._phase.step(self._told) or self._strategy.sigma
         self._asked = self._strategy.ask()

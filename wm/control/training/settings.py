@@ -16,7 +16,7 @@ class SearchPhase(Params):
     weights: Literal["z", "components", "all"]
     """What evolves: the weights of z; these and one for each of h's principal components; or all.
     Biases always do. Where inputs are z, the three are the same."""
-    generations: int = Field(ge=0)
+    generations: int = Field(ge=1)
     """The number of generations."""
     population: int = Field(ge=4)
     """Candidates of a generation."""
