@@ -6,7 +6,7 @@ export PATH := $(BIN):$(PATH)
 # with it `python -m stages.<name>` would not look in this folder
 unexport PYTHONSAFEPATH
 
-.PHONY: repro test smoke drive lint bench verify study report
+.PHONY: repro test smoke drive dream lint bench verify study report
 
 repro: .venv/installed
 	dvc repro
@@ -17,6 +17,10 @@ test: .venv/installed
 # an official episode by each published model, side by side: videos/drive.mp4
 drive: .venv/installed
 	python -m play $(ARGUMENTS)
+
+# the published models' dreams, side by side, as one page that opens offline: videos/dream.html
+dream: .venv/installed
+	python -m play.dream $(ARGUMENTS)
 
 lint: .venv/installed
 	ruff check .

@@ -15,12 +15,24 @@ from wm.core.params import SharedParams
 from wm.env import official
 
 HERE = Path(__file__).parent.parent / "published"
-"""A folder for each run: `vision`, `memory`, `controller` and a README with its score."""
+"""A folder for each run: `vision`, `memory`, `controller` and a README with its score; and
+`starts`, from which they dream."""
 
 
 def names() -> list[str]:
     """Returns the runs that are published."""
-    return sorted(folder.name for folder in HERE.iterdir() if folder.is_dir())
+    return sorted(path.parent.name for path in HERE.glob("*/controller"))
+
+
+def folder(name: str) -> Path:
+    """Returns the folder of a published run, or the folder like it that `name` is.
+
+    Raises UserError when there is neither.
+    """
+    found = HERE / name if name in names() else Path(name)
+    if not found.is_dir():
+        raise UserError(f"--models {name}: no such run; there are {', '.join(names())}")
+    return found
 
 
 def agent(name: str) -> Agent:
@@ -28,11 +40,9 @@ def agent(name: str) -> Agent:
 
     Raises UserError when a model is missing or damaged.
     """
-    folder = HERE / name if name in names() else Path(name)
-    if not folder.is_dir():
-        raise UserError(f"--models {name}: no such run; there are {', '.join(names())}")
+    run = folder(name)
     shared = SharedParams(vision="vae", scale="laptop", seed=0, precision="fp32", threads=1)
-    spec = AgentSpec(shared, official.make, folder / "vision", folder / "memory")
-    config, vector = controller.load(folder / "controller", *spec.sizes())
+    spec = AgentSpec(shared, official.make, run / "vision", run / "memory")
+    config, vector = controller.load(run / "controller", *spec.sizes())
     worker, noise = spec.create_worker(), torch.Generator().manual_seed(0)
     return Agent(worker.vision, worker.memory, config, vector[None], np.zeros(1, int), noise)

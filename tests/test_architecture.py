@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from wm.core.params import STAGES, VISION_MODELS
+from verify.stage import STAGES
+from wm.core.params import VISION_MODELS
 from wm.runtime import perf
 
 ROOT = Path(__file__).parent.parent
@@ -37,6 +38,7 @@ ROOMS = {
     "control/policy": {"core", "nn", "drive", "vision/networks", "memory/networks"},
     "control/training": {"core", "runtime", "control/policy"},
     "dream": {"core", "vision/networks", "memory/networks", "control/policy"},
+    "control/dream_page": {"core", "nn", "vision/networks", "memory/networks", "control/policy"},
     "report": {"core", "nn", "vision/networks", "memory", "memory/networks"},
 }
 """The rooms of wm/ and, for each, the other rooms that it may import."""
@@ -202,10 +204,10 @@ def test_one_noun_from_the_stage_to_its_metrics() -> None:
     trainers = {f"train_{name}" for name in VISION_MODELS}
     scripts = {path.stem for path in (ROOT / "stages").glob("*.py")}
     assert scripts == {*STAGES, "train_vision", "__init__", "wm"} - trainers
-    # a measurement is named after the stage whose model it is of; a film has no numbers, and what
-    # a run cost is no output
+    # a measurement is named after the stage whose model it is of; a film and a page have no
+    # numbers, and what a run cost is no output
     elsewhere = {"train_rnn": [], "measure_rnn": ["metrics/train_rnn.json"], "film": [],
-                 "costs": []}  # fmt: skip
+                 "dream_page": [], "costs": []}  # fmt: skip
     for stage, spec in DVC.items():
         name = f"train_vision {stage.removeprefix('train_')}" if stage in trainers else stage
         assert spec["cmd"] == f"python -m stages.{name}"
@@ -215,7 +217,7 @@ def test_one_noun_from_the_stage_to_its_metrics() -> None:
         for preset in params["presets"].values():
             key = f"presets.${{scale}}.{stage}"
             assert (key in spec.get("params", [])) == (stage in preset), stage
-        assert stage in params or stage in ("measure_rnn", "costs")
+        assert stage in params or stage in ("measure_rnn", "dream_page", "costs")
 
 
 @pytest.mark.parametrize("vision", VISION_MODELS)

@@ -18,8 +18,8 @@ from pathlib import Path
 from typing import Any
 
 from verify import workspace
+from verify.stage import STAGES
 from verify.trial import Trial, runs
-from wm.core.params import STAGES
 
 SIZE = "64m"
 

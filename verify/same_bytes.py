@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from verify import workspace
-from wm.core.params import STAGES
+from verify.stage import STAGES
 
 
 @dataclass(frozen=True)

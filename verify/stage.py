@@ -7,7 +7,12 @@ from collections.abc import Callable
 from functools import partial
 from types import ModuleType
 
+from wm.core import params
 from wm.core.params import VISION_MODELS, Params
+
+STAGES = (*params.STAGES[:-1], "dream_page", params.STAGES[-1])
+"""Names of all stages, in an order in which they can run. wm/core/params.py, on which all of them
+depend, need not name `dream_page`, which has no parameters of its own."""
 
 
 def run_of(stage: str) -> Callable[[], None]:

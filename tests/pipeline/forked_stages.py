@@ -46,8 +46,7 @@ class ForkedStages:
 
 def serve() -> None:
     """Answers every line on standard input; whatever a stage imports has been imported before."""
-    from verify.stage import run_of
-    from wm.core.params import STAGES
+    from verify.stage import STAGES, run_of
     from wm.runtime.entry import main
 
     runs = {stage: run_of(stage) for stage in STAGES}

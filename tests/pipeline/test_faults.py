@@ -11,8 +11,8 @@ import pytest
 
 from tests.conftest import Command
 from tests.pipeline.forked_stages import ForkedStages
+from verify.stage import STAGES
 from verify.workspace import ROOT, edit, set_param
-from wm.core.params import STAGES
 
 
 @pytest.fixture(scope="module")
@@ -73,6 +73,7 @@ def one_line(status: int, said: str) -> str:
         ("evaluate", "models/controller"),
         ("measure_rnn", "models/vae"),
         ("film", "models/vae"),
+        ("dream_page", "models/vae"),
     ],
 )
 def test_a_stage_by_hand_names_the_missing_input(

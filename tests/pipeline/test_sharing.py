@@ -13,9 +13,10 @@ import pytest
 
 from tests.conftest import Command, executed
 from tests.servers import SERVERS, Server
+from verify.stage import STAGES
 from verify.workspace import environment, hashes
 
-AFTER_VISION = ["encode", "train_rnn", "measure_rnn", "train_controller", "evaluate", "film"]
+AFTER_VISION = [*STAGES[STAGES.index("encode") : STAGES.index("costs")]]
 
 
 @dataclass

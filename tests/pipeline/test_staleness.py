@@ -91,4 +91,4 @@ def test_the_table_says_what_was_promised() -> None:
         assert not stages[file] & (TRAINING | DRIVING), file
     assert stages["wm/runtime/progress.py"] == set()
     controller = stages["wm/control/policy/controller.py"]
-    assert controller == {"train_controller", "evaluate", "film"}
+    assert controller == {"train_controller", "evaluate", "film", "dream_page"}

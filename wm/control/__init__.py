@@ -1,1 +1,1 @@
-"""The controller C."""
+"""The controller C, and the page on which a person drives in its place."""

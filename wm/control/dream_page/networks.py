@@ -182,9 +182,7 @@ def _composed(layers: list[Layer]) -> list[Layer]:
         for i in range(len(before.bias)):  # one by one: a product's sums depend on the processor
             weight += layer.weight[:, i : i + 1] * before.weight[i]
             bias += layer.weight[:, i] * before.bias[i]
-        kept[-1] = Layer(
-            weight, bias, layer.shape, activation=layer.activation, slope=layer.slope
-        )
+        kept[-1] = Layer(weight, bias, layer.shape, activation=layer.activation, slope=layer.slope)
     return kept
 
 

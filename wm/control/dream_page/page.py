@@ -13,10 +13,10 @@ from typing import Any
 import numpy as np
 from torch import nn
 
+from wm.control.dream_page import networks, starts
 from wm.control.policy import controller
 from wm.core import artifacts
 from wm.core.episodes import Episode
-from wm.dream_page import networks, starts
 from wm.memory.networks import trained as memory
 from wm.memory.networks.mdnrnn import MDNRNN
 from wm.nn import weights
@@ -70,7 +70,7 @@ def write(path: Path | str, models: Sequence[Models], chosen: Sequence[Episode])
         if facts["decoder"] is None:
             print(
                 f"notice: the dream's page shows no picture of {model.name}: its decoder has "
-                "layers that wm/dream_page/networks.py does not know",
+                "layers that wm/control/dream_page/networks.py does not know",
                 file=sys.stderr,
             )
         described.append(facts)

@@ -1,0 +1,79 @@
+"""The dreams of published models as one page, which opens in a browser without a network.
+
+python -m play.dream [--models NAME ...] [--page videos/dream.html]
+
+With --record-starts it takes the starts anew from the workspace's held-out episodes, by the rule of
+wm/control/dream_page/starts.py, and writes them to published/starts: for whoever publishes models
+that were trained on other episodes.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from play import published
+from wm.control.dream_page import page, starts
+from wm.core import episodes
+from wm.core.errors import UserError
+from wm.core.params import SharedParams
+from wm.nn import compute
+
+STARTS = published.HERE / "starts"
+"""A file for each start: the steps before it, its frame the last one."""
+EPISODES = Path("data/episodes")
+
+
+def read_starts() -> list[episodes.Episode]:
+    """Returns the starts that are in the repository; UserError when one is damaged."""
+    remedy = "git checkout published/starts"
+    return [episodes.EpisodeFile(path, remedy).read() for path in sorted(STARTS.iterdir())]
+
+
+def record_starts() -> None:
+    """Writes the starts of the workspace's held-out episodes in place of those that are there."""
+    chosen = starts.choose(episodes.held_out_files(EPISODES, episodes.ids_in(EPISODES)))
+    for path in STARTS.glob("*"):
+        path.unlink()
+    for number, start in enumerate(chosen):
+        episodes.save(STARTS / f"start_{number}.safetensors", start)
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Writes the page; raises UserError for what is not there."""
+    parser = argparse.ArgumentParser(description="Dreams of published models, as a page.")
+    parser.add_argument(
+        "--models",
+        nargs="+",
+        default=published.names(),
+        metavar="NAME",
+        help="published runs, or folders like them; several dream side by side",
+    )
+    parser.add_argument("--page", type=Path, default=Path("videos/dream.html"))
+    parser.add_argument("--record-starts", action="store_true", help="from data/episodes")
+    given = parser.parse_args(arguments)
+    if given.record_starts:
+        record_starts()
+        print(f"the starts are in {STARTS}")
+        return
+    shared = SharedParams(vision="vae", scale="laptop", seed=0, precision="fp32", threads=1)
+    prepared = compute.prepare(shared, threads=1)
+    models = []
+    for name in given.models:
+        folder = published.folder(name)
+        models.append(
+            page.read(
+                folder.name, folder / "vision", folder / "memory", folder / "controller", prepared
+            )
+        )
+    page.write(given.page, models, read_starts())
+    print(f"the page is {given.page}: open it in a browser")
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except UserError as error:
+        sys.exit(f"error: {error}")
