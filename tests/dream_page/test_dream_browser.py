@@ -1,0 +1,307 @@
+"""The page in a real browser: what it computes, what it shows, what hands do to it."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from play import dream, published
+from tests.dream_page import made
+from verify import browser
+from wm.control.dream_page import starts
+from wm.control.dream_page.page import Models, read
+from wm.control.policy.controller import Controllers, policy_features
+from wm.memory.networks.mixture import Mixture
+
+pytestmark = pytest.mark.skipif(bool(browser.missing()), reason=browser.missing())
+
+STEPS, EVERY = 100, 10
+"""Of a recorded sequence, and of these the ones whose frames are compared."""
+TOLERANCE = 1e-3
+WINDOWS = {"desktop": (1280, 800), "phone": (390, 844)}
+Page = Any
+
+REPLAY = """
+({model, start, actions, uniforms, normals, temperature, every}) => {
+  const dream = new Dream(models[model]);
+  dream.reset(start);
+  return actions.map((action, t) => {
+    const would = dream.act();
+    dream.step(action, temperature, uniforms[t], normals[t]);
+    return {
+      act: would, z: [...dream.z], h: [...dream.models.memory.h], reward: dream.reward,
+      end: dream.end, frame: t % every ? null : [...dream.frame()],
+    };
+  });
+}
+"""
+
+
+@pytest.fixture(scope="module")
+def folders(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    """A published run and one with the VAE-GAN's own networks."""
+    name = published.names()[0]
+    return [published.folder(name), made.run(tmp_path_factory.mktemp("run") / "made-0")]
+
+
+@pytest.fixture(scope="module")
+def file(folders: list[Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("page") / "dream.html"
+    dream.main(["--models", *map(str, folders), "--page", str(path)])
+    return path
+
+
+@pytest.fixture(scope="module")
+def chromium() -> Iterator[Any]:
+    with browser.chromium() as found:
+        yield found
+
+
+def opened(chromium: Any, file: Path, window: str) -> Page:
+    """The page without a network; `faults` is what goes wrong in it."""
+    width, height = WINDOWS[window]
+    size = {"width": width, "height": height}
+    context = chromium.new_context(viewport=size, has_touch=window == "phone", offline=True)
+    page = context.new_page()
+    page.set_default_timeout(30_000)
+    faults: list[str] = []
+    page.on("pageerror", lambda error: faults.append(str(error)))
+    page.on("console", lambda message: faults.append(message.text))
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url))
+    page.goto(file.as_uri())
+    page.wait_for_function("dreams[0].steps > 3")
+    assert [url for url in asked if not url.startswith("data:")] == [file.as_uri()]
+    assert not faults
+    page.faults = faults
+    return page
+
+
+@pytest.fixture(params=WINDOWS)
+def page(request: pytest.FixtureRequest, chromium: Any, file: Path) -> Iterator[Page]:
+    page = opened(chromium, file, request.param)
+    yield page
+    assert not page.faults
+    page.context.close()
+
+
+def drawn(mixture: Mixture, uniforms: np.ndarray, normals: np.ndarray, t: float) -> torch.Tensor:
+    """wm.memory.networks.mixture.sample with recorded random numbers: z, float32 (1, Z)."""
+    weights = torch.softmax(mixture.logpi[0, 0] / t, dim=0)  # (K, Z)
+    below = torch.cumsum(weights, 0) <= torch.from_numpy(uniforms).float()
+    chosen = below.sum(0, keepdim=True).clamp(max=len(weights) - 1)
+    mean, logstd = (of[0, 0].gather(0, chosen) for of in (mixture.mean, mixture.logstd))
+    return mean + torch.exp(logstd) * t**0.5 * torch.from_numpy(normals).float()
+
+
+@torch.inference_mode()
+def recorded(models: Models, start: int, noise: dict[str, Any]) -> list[dict[str, Any]]:
+    """What PyTorch makes of a start, actions and random numbers, in float32."""
+    z, h, c = starts.remembered(models.vision, models.memory, dream.read_starts()[start])
+    latent, state = torch.tensor(z)[None], (torch.tensor(h)[None], torch.tensor(c)[None])
+    size = policy_features(models.config, latent, state[0]).shape[1]
+    vector = torch.from_numpy(models.vector.astype(np.float32))[None]
+    controllers = Controllers(vector, size, models.config.hidden_units)
+    found = []
+    for t, action in enumerate(noise["actions"]):
+        act = controllers.act(policy_features(models.config, latent, state[0]))[0]
+        taken = torch.tensor(action, dtype=torch.float32)[None, None]
+        prediction, state = models.memory.sequence(latent[:, None], taken, state)
+        latent = drawn(
+            prediction.mixture, noise["uniforms"][t], noise["normals"][t], noise["temperature"]
+        )
+        frame = models.decoder(latent)[0].permute(1, 2, 0).ravel()
+        found.append({
+            "act": act, "z": latent[0], "h": state[0][0], "reward": prediction.reward[0, 0],
+            "end": torch.sigmoid(prediction.done_logit[0, 0]),
+            "frame": None if t % EVERY else frame,
+        })  # fmt: skip
+    return found
+
+
+@pytest.mark.parametrize(
+    ("model", "start", "temperature"),
+    [(0, 0, 1.0), (0, 3, 0.3), (0, 5, 1.7), (1, 1, 1.0), (1, 4, 0.5)],
+)
+def test_a_recorded_sequence_is_pytorch_s(
+    chromium: Any, file: Path, folders: list[Path], model: int, start: int, temperature: float
+) -> None:
+    folder = folders[model]
+    models = read("", folder / "vision", folder / "memory", folder / "controller", made.CPU)
+    rng = np.random.default_rng([model, start])
+    latent = models.vision.latent_size
+    steer = np.sin(np.arange(STEPS) / 9 + start) * 0.5
+    noise = {
+        "actions": np.stack([steer, rng.uniform(0, 0.6, STEPS), rng.uniform(0, 0.1, STEPS)], 1),
+        "uniforms": rng.uniform(size=(STEPS, latent)),
+        "normals": rng.normal(size=(STEPS, latent)),
+        "temperature": temperature,
+    }
+    page = opened(chromium, file, "desktop")
+    given: dict[str, Any] = {"model": model, "start": start, "every": EVERY}
+    for key, value in noise.items():
+        given[key] = value.tolist() if isinstance(value, np.ndarray) else value
+    found = page.evaluate(REPLAY, given)
+    page.context.close()
+    largest = dict.fromkeys(found[0], 0.0)
+    for mine, theirs in zip(found, recorded(models, start, noise), strict=True):
+        for key, value in theirs.items():
+            if value is not None:
+                apart = np.abs(np.asarray(mine[key]) - value.numpy()).max()
+                largest[key] = max(largest[key], float(apart))
+    print(folder.name, start, temperature, {key: f"{value:.1e}" for key, value in largest.items()})
+    assert max(largest.values()) < TOLERANCE, largest
+
+
+def test_everything_is_in_sight(page: Page) -> None:
+    """No scrolling to the side; the dreams and the pad without scrolling at all."""
+    inside = page.evaluate("[document.documentElement.scrollWidth, innerWidth, innerHeight]")
+    assert inside[0] <= inside[1]
+    boxes = [place.bounding_box() for place in page.locator("figure canvas, [data-hold]").all()]
+    assert len(boxes) == 2 + 4
+    for box in boxes:
+        assert box["x"] >= 0
+        assert box["x"] + box["width"] <= inside[1]
+        assert box["y"] + box["height"] <= inside[2]
+        assert min(box["width"], box["height"]) >= 40
+    left, right = boxes[:2]
+    assert left["y"] == right["y"]
+    assert left["width"] == right["width"] >= 150
+
+
+def test_the_pictures_are_the_decoder_s_and_move(page: Page) -> None:
+    page.click("#pause")
+    before = page.evaluate(
+        "dreams.map((dream) => [...dream.frame()].map((x) => Math.round(255 * x)))"
+    )
+    shown = page.evaluate(
+        "views.map((view) => [...view.context.getImageData(0, 0, 64, 64).data]"
+        ".filter((_, i) => i % 4 < 3))"
+    )
+    assert np.abs(np.array(before) - np.array(shown)).max() <= 1
+    assert np.ptp(np.array(shown[0])) > 100
+    picture = page.locator("figure canvas").first.screenshot()
+    assert np.asarray(Image.open(io.BytesIO(picture)).convert("RGB")).std() > 10
+    page.click("#pause")
+    page.wait_for_function("dreams[0].steps > 20")
+    after = page.evaluate("[...dreams[0].frame()].map((x) => Math.round(255 * x))")
+    assert np.abs(np.array(after) - np.array(before[0])).max() > 50
+
+
+def test_arrow_keys_take_the_wheel(page: Page) -> None:
+    assert page.evaluate("state.driver") == 0
+    page.keyboard.down("ArrowLeft")
+    page.keyboard.down("ArrowUp")
+    page.wait_for_function("state.action[0] === -WHEEL && state.action[1] === GAS")
+    assert page.evaluate("state.driver") == -1
+    assert page.get_by_role("button", name="You").get_attribute("aria-pressed") == "true"
+    page.keyboard.up("ArrowLeft")
+    page.keyboard.down("ArrowDown")
+    page.wait_for_function("state.action[0] === 0 && state.action[2] === BRAKE")
+    page.keyboard.up("ArrowUp")
+    page.keyboard.up("ArrowDown")
+    page.wait_for_function("state.action.every((x) => x === 0)")
+    page.keyboard.press("c")
+    page.wait_for_function("state.driver === 0 && state.action[1] > 0")
+
+
+@pytest.mark.parametrize(
+    ("name", "condition"),
+    [
+        ("Steer left", "state.action[0] === -WHEEL"),
+        ("Steer right", "state.action[0] === WHEEL"),
+        ("Gas", "state.action[1] === GAS"),
+        ("Brake", "state.action[2] === BRAKE"),
+    ],
+)
+def test_a_finger_on_the_pad_takes_the_wheel(
+    chromium: Any, file: Path, name: str, condition: str
+) -> None:
+    page = opened(chromium, file, "phone")
+    box = page.get_by_label(name).bounding_box()
+    at = [{"x": box["x"] + box["width"] / 2, "y": box["y"] + box["height"] / 2}]
+    finger = page.context.new_cdp_session(page)
+    finger.send("Input.dispatchTouchEvent", {"type": "touchStart", "touchPoints": at})
+    page.wait_for_function(f"state.driver === YOU && {condition}")
+    finger.send("Input.dispatchTouchEvent", {"type": "touchEnd", "touchPoints": []})
+    page.wait_for_function("state.action.every((x) => x === 0)")
+    assert not page.faults
+    page.context.close()
+
+
+def test_touch_hands_over_to_a_controller_and_picks_a_start(chromium: Any, file: Path) -> None:
+    page = opened(chromium, file, "phone")
+    page.get_by_role("button", name="You").tap()
+    assert page.evaluate("state.driver") == -1
+    page.get_by_role("button", name="Controller of VAE-GAN").tap()
+    assert page.evaluate("state.driver") == 1
+    page.get_by_role("button", name="Start 4").tap()
+    assert page.evaluate("[state.start, dreams[0].steps < 5]") == [3, True]
+    page.get_by_role("button", name="Pause").tap()
+    steps = page.evaluate("dreams[0].steps")
+    page.wait_for_timeout(200)
+    assert page.evaluate("dreams[0].steps") == steps
+    page.get_by_role("button", name="Restart").tap()
+    assert page.evaluate("dreams.map((dream) => dream.steps)") == [0, 0]
+    start = np.array(page.evaluate("[...dreams[0].z]"))
+    page.get_by_role("button", name="Go on").tap()
+    page.wait_for_function("dreams[0].steps > 3")
+    assert np.abs(np.array(page.evaluate("[...dreams[0].z]")) - start).max() > 0
+    page.context.close()
+
+
+def test_both_dreams_get_the_same_action_and_the_same_noise(chromium: Any, file: Path) -> None:
+    page = opened(chromium, file, "desktop")
+    seen = page.evaluate("""() => {
+      const seen = [];
+      for (const dream of dreams) {
+        const step = dream.step.bind(dream);
+        dream.step = (action, temperature, uniforms, normals) => {
+          seen.push([action, temperature, uniforms, normals]);
+          step(action, temperature, uniforms, normals);
+        };
+      }
+      step();
+      return seen;
+    }""")
+    assert len(seen) == 2
+    assert seen[0] == seen[1]
+    page.context.close()
+
+
+def test_the_slider_is_the_temperature(page: Page) -> None:
+    page.get_by_label("Temperature").fill("0.35")
+    assert page.evaluate("state.temperature") == 0.35
+    assert page.inner_text("#degrees") == "0.35"
+    page.get_by_label("Temperature").press("ArrowRight")  # the slider's, not the car's
+    assert page.evaluate("[state.temperature, state.driver]") == [0.4, 0]
+
+
+def test_a_dream_that_expects_its_end_stops_and_all_start_again(chromium: Any, file: Path) -> None:
+    page = opened(chromium, file, "desktop")
+    page.evaluate("""() => {
+      const memory = dreams[0].models.memory;
+      const real = memory.step.bind(memory);
+      memory.step = (z, action) => ({ ...real(z, action), end: 0.9 });
+    }""")
+    page.wait_for_function("dreams[0].ended")
+    stopped = page.evaluate("dreams[0].steps")
+    assert page.locator(".over").first.inner_text() == "The memory expects the drive to end here."
+    page.wait_for_function("dreams[1].steps > dreams[0].steps + 3 || dreams[1].ended")
+    assert page.evaluate("dreams[0].steps") == stopped
+    page.evaluate("dreams[1].ended = true")
+    page.wait_for_function("!dreams[0].ended")
+    page.wait_for_function("dreams[0].steps > 0")
+    page.context.close()
+
+
+def test_the_rate_is_shown(page: Page) -> None:
+    page.wait_for_function("state.rate > 0")
+    assert "frames/s" in page.inner_text("#rate")
