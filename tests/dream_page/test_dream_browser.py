@@ -26,6 +26,8 @@ STEPS, EVERY = 100, 10
 """Of a recorded sequence, and of these the ones whose frames are compared."""
 TOLERANCE = 1e-3
 WINDOWS = {"desktop": (1280, 800), "phone": (390, 844)}
+KERNELS = {"WebAssembly": "", "JavaScript": "#plain"}
+"""What computes, and how the page's address ends for it."""
 Page = Any
 
 REPLAY = """
@@ -64,7 +66,7 @@ def chromium() -> Iterator[Any]:
         yield found
 
 
-def opened(chromium: Any, file: Path, window: str) -> Page:
+def opened(chromium: Any, file: Path, window: str, kernel: str = "WebAssembly") -> Page:
     """The page without a network; `faults` is what goes wrong in it."""
     width, height = WINDOWS[window]
     size = {"width": width, "height": height}
@@ -76,9 +78,11 @@ def opened(chromium: Any, file: Path, window: str) -> Page:
     page.on("console", lambda message: faults.append(message.text))
     asked: list[str] = []
     page.on("request", lambda request: asked.append(request.url))
-    page.goto(file.as_uri())
+    page.goto(file.as_uri() + KERNELS[kernel])
     page.wait_for_function("dreams[0].steps > 3")
-    assert [url for url in asked if not url.startswith("data:")] == [file.as_uri()]
+    assert page.evaluate("KERNEL.name") == kernel
+    (own,) = [url for url in asked if not url.startswith("data:")]
+    assert own.startswith(file.as_uri())
     assert not faults
     page.faults = faults
     return page
@@ -126,12 +130,19 @@ def recorded(models: Models, start: int, noise: dict[str, Any]) -> list[dict[str
     return found
 
 
+@pytest.mark.parametrize("kernel", KERNELS)
 @pytest.mark.parametrize(
     ("model", "start", "temperature"),
     [(0, 0, 1.0), (0, 3, 0.3), (0, 5, 1.7), (1, 1, 1.0), (1, 4, 0.5)],
 )
 def test_a_recorded_sequence_is_pytorch_s(
-    chromium: Any, file: Path, folders: list[Path], model: int, start: int, temperature: float
+    chromium: Any,
+    file: Path,
+    folders: list[Path],
+    model: int,
+    start: int,
+    temperature: float,
+    kernel: str,
 ) -> None:
     folder = folders[model]
     models = read("", folder / "vision", folder / "memory", folder / "controller", made.CPU)
@@ -144,7 +155,7 @@ def test_a_recorded_sequence_is_pytorch_s(
         "normals": rng.normal(size=(STEPS, latent)),
         "temperature": temperature,
     }
-    page = opened(chromium, file, "desktop")
+    page = opened(chromium, file, "desktop", kernel)
     given: dict[str, Any] = {"model": model, "start": start, "every": EVERY}
     for key, value in noise.items():
         given[key] = value.tolist() if isinstance(value, np.ndarray) else value
@@ -156,7 +167,13 @@ def test_a_recorded_sequence_is_pytorch_s(
             if value is not None:
                 apart = np.abs(np.asarray(mine[key]) - value.numpy()).max()
                 largest[key] = max(largest[key], float(apart))
-    print(folder.name, start, temperature, {key: f"{value:.1e}" for key, value in largest.items()})
+    print(
+        folder.name,
+        kernel,
+        start,
+        temperature,
+        {key: f"{value:.1e}" for key, value in largest.items()},
+    )
     assert max(largest.values()) < TOLERANCE, largest
 
 

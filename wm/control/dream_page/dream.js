@@ -7,7 +7,7 @@ const END = { chance: 0.5, steps: 10 }; // a dream has ended when the chance was
 class Dream {
   constructor(models) {
     this.models = models;
-    this.z = new Numbers(models.latent);
+    this.z = zeros(models.latent);
   }
 
   reset(start) {

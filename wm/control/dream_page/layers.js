@@ -1,70 +1,44 @@
-// What both networks are made of: sums of products, eight outputs at a time.
-//
-// Weights are laid out so that the innermost loop reads memory in its order: for each block of eight
-// outputs, eight weights for every input. Float64Array spares the processor a conversion at every
-// step (JavaScript computes in float64), which makes it faster than Float32Array here.
+// The two kinds of layers that wm/control/dream_page/networks.py makes of a decoder.
 
 "use strict";
-
-const LANES = 8;
-const Numbers = Float64Array;
-
-// Adds to eight outputs the products of `rows` runs of `length` inputs, the runs `step` apart in `x`
-// and `skip` apart in `weights`.
-function multiply(x, from, step, rows, length, weights, at, skip, bias, out, to) {
-  let a = bias[to], b = bias[to + 1], c = bias[to + 2], d = bias[to + 3];
-  let e = bias[to + 4], f = bias[to + 5], g = bias[to + 6], h = bias[to + 7];
-  for (let row = 0; row < rows; row++) {
-    let w = at + row * skip;
-    const first = from + row * step;
-    for (let i = first; i < first + length; i++) {
-      const value = x[i];
-      a += value * weights[w];
-      b += value * weights[w + 1];
-      c += value * weights[w + 2];
-      d += value * weights[w + 3];
-      e += value * weights[w + 4];
-      f += value * weights[w + 5];
-      g += value * weights[w + 6];
-      h += value * weights[w + 7];
-      w += LANES;
-    }
-  }
-  out[to] = a; out[to + 1] = b; out[to + 2] = c; out[to + 3] = d;
-  out[to + 4] = e; out[to + 5] = f; out[to + 6] = g; out[to + 7] = h;
-}
 
 function sigmoid(x) {
   return 1 / (1 + Math.exp(-x));
 }
 
-const ACTIVATIONS = {
-  "": null,
-  relu: () => (x) => (x > 0 ? x : 0),
-  leaky: (slope) => (x) => (x > 0 ? x : slope * x),
-  sigmoid: () => sigmoid,
-  tanh: () => Math.tanh,
-};
-
-function activate(values, count, activation) {
-  if (activation) for (let i = 0; i < count; i++) values[i] = activation(values[i]);
+// Applies an activation, by its name, to the first `count` values.
+function activate(values, count, { activation, slope }) {
+  switch (activation) {
+    case "relu":
+    case "leaky":
+      for (let i = 0; i < count; i++) if (values[i] < 0) values[i] *= slope;
+      break;
+    case "sigmoid":
+      for (let i = 0; i < count; i++) values[i] = sigmoid(values[i]);
+      break;
+    case "tanh":
+      for (let i = 0; i < count; i++) values[i] = Math.tanh(values[i]);
+      break;
+  }
 }
+
+const LINEAR = { activation: "", slope: 0 };
 
 // weights: (outputs, inputs), row by row.
 class Dense {
-  constructor(inputs, outputs, weights, bias, activation = null) {
+  constructor(inputs, outputs, weights, bias, facts = LINEAR) {
     this.inputs = inputs;
     this.outputs = outputs;
-    this.activation = activation;
+    this.facts = facts;
     const blocks = Math.ceil(outputs / LANES);
-    this.weights = new Numbers(blocks * inputs * LANES);
+    this.weights = zeros(blocks * inputs * LANES);
     for (let o = 0; o < outputs; o++) {
       const block = Math.floor(o / LANES) * inputs * LANES + (o % LANES);
       for (let i = 0; i < inputs; i++) this.weights[block + i * LANES] = weights[o * inputs + i];
     }
-    this.bias = new Numbers(blocks * LANES);
+    this.bias = zeros(blocks * LANES);
     this.bias.set(bias);
-    this.out = new Numbers(blocks * LANES);
+    this.out = zeros(blocks * LANES);
   }
 
   run(x) {
@@ -72,7 +46,7 @@ class Dense {
     for (let to = 0, at = 0; to < this.out.length; to += LANES, at += block) {
       multiply(x, 0, 0, 1, this.inputs, this.weights, at, 0, this.bias, this.out, to);
     }
-    activate(this.out, this.outputs, this.activation);
+    activate(this.out, this.outputs, this.facts);
     return this.out;
   }
 }
@@ -81,16 +55,16 @@ class Dense {
 // place are s * s * channels outputs of the same window of inputs. Feature maps are (rows, columns,
 // channels), weights (kernel, kernel, channels in, channels out).
 class Transposed {
-  constructor([height, width, inputs], facts, weights, bias, activation = null) {
+  constructor([height, width, inputs], facts, weights, bias) {
     const { kernel, stride, padding, shape } = facts;
-    Object.assign(this, { height, width, inputs, stride, padding, activation });
+    Object.assign(this, { height, width, inputs, stride, padding, facts });
     [this.outHeight, this.outWidth, this.channels] = shape;
     this.taps = Math.ceil(kernel / stride);
     const outputs = stride * stride * this.channels;
     const blocks = Math.ceil(outputs / LANES);
     this.row = this.taps * inputs * LANES;
-    this.weights = new Numbers(blocks * this.taps * this.row);
-    this.bias = new Numbers(blocks * LANES);
+    this.weights = zeros(blocks * this.taps * this.row);
+    this.bias = zeros(blocks * LANES);
     // rows and columns of the window that a block has no weights for, where the kernel is odd
     this.first = new Int32Array(2 * blocks).fill(this.taps);
     for (let o = 0; o < outputs; o++) {
@@ -114,8 +88,8 @@ class Transposed {
       }
     }
     this.outputs = outputs;
-    this.pixels = new Numbers(blocks * LANES);
-    this.out = new Numbers(this.outHeight * this.outWidth * this.channels);
+    this.pixels = zeros(blocks * LANES);
+    this.out = zeros(this.outHeight * this.outWidth * this.channels);
   }
 
   run(x) {
@@ -125,7 +99,7 @@ class Transposed {
     for (let y = Math.floor(padding / stride); y <= downTo; y++) {
       for (let column = Math.floor(padding / stride); column <= rightTo; column++) {
         this.window(x, y, column);
-        activate(this.pixels, this.outputs, this.activation);
+        activate(this.pixels, this.outputs, this.facts);
         this.place(y * stride - padding, column * stride - padding);
       }
     }

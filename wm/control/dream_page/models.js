@@ -3,6 +3,7 @@
 "use strict";
 
 const ACTION_SIZE = 3;
+const TANH = { activation: "tanh", slope: 0 };
 
 // Hands out a long row of numbers piece by piece.
 class Reader {
@@ -21,18 +22,17 @@ class Decoder {
   constructor(facts, latent, reader) {
     let shape = [latent];
     this.layers = facts.map((layer) => {
-      const activation = ACTIVATIONS[layer.activation] && ACTIVATIONS[layer.activation](layer.slope);
       const inputs = shape.reduce((a, b) => a * b);
       const outputs = layer.shape.reduce((a, b) => a * b);
       const before = shape;
       shape = layer.shape;
       if (!layer.stride) {
         const weights = reader.take(outputs * inputs);
-        return new Dense(inputs, outputs, weights, reader.take(outputs), activation);
+        return new Dense(inputs, outputs, weights, reader.take(outputs), layer);
       }
       const channels = layer.shape[2];
       const weights = reader.take(layer.kernel * layer.kernel * before[2] * channels);
-      return new Transposed(before, layer, weights, reader.take(channels), activation);
+      return new Transposed(before, layer, weights, reader.take(channels));
     });
   }
 
@@ -53,9 +53,10 @@ class Memory {
     const outputs = 3 * mixtures * latent + 2;
     const heads = reader.take(outputs * hidden);
     this.heads = new Dense(hidden, outputs, heads, reader.take(outputs));
-    this.input = new Numbers(inputs);
+    this.input = zeros(inputs);
     this.h = this.input.subarray(latent + ACTION_SIZE);
-    this.c = new Numbers(hidden);
+    this.c = zeros(hidden);
+    this.shares = zeros(mixtures);
   }
 
   begin(h, c) {
@@ -86,7 +87,7 @@ class Memory {
   sample(temperature, uniforms, normals, z) {
     const { latent, mixtures, mixture } = this;
     const size = mixtures * latent;
-    const shares = new Numbers(mixtures);
+    const shares = this.shares;
     for (let i = 0; i < latent; i++) {
       let largest = -Infinity;
       for (let k = 0; k < mixtures; k++) largest = Math.max(largest, mixture[k * latent + i]);
@@ -108,12 +109,12 @@ class Memory {
 // From z and h to steering in [-1, 1], gas and brake in [0, 1].
 class Controller {
   constructor({ inputs, units, latent, hidden }, reader) {
-    this.features = new Numbers(latent + (inputs === "zh" ? hidden : 0));
+    this.features = zeros(latent + (inputs === "zh" ? hidden : 0));
     this.latent = latent;
     const sizes = [this.features.length, ...(units ? [units] : []), ACTION_SIZE];
     this.layers = sizes.slice(1).map((outputs, i) => {
       const weights = reader.take(outputs * sizes[i]);
-      return new Dense(sizes[i], outputs, weights, reader.take(outputs), Math.tanh);
+      return new Dense(sizes[i], outputs, weights, reader.take(outputs), TANH);
     });
   }
 
