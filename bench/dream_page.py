@@ -1,5 +1,5 @@
-"""Frames a second of two dreams side by side in headless Chromium on one core: the page
-with its own WebAssembly, the same with plain typed arrays, and onnxruntime-web, which npm downloads.
+"""Frames a second of two dreams side by side in headless Chromium on one core: the page with its
+own WebAssembly, the same with plain typed arrays, and onnxruntime-web, which npm downloads.
 
 python -m bench.dream_page [--repeats 5] writes bench/dream_page.json. It takes Chromium, npm and
 the packages of `pip install -c constraints.txt '.[bench]'`.

@@ -167,13 +167,7 @@ def test_a_recorded_sequence_is_pytorch_s(
             if value is not None:
                 apart = np.abs(np.asarray(mine[key]) - value.numpy()).max()
                 largest[key] = max(largest[key], float(apart))
-    print(
-        folder.name,
-        kernel,
-        start,
-        temperature,
-        {key: f"{value:.1e}" for key, value in largest.items()},
-    )
+    print(folder.name, kernel, start, temperature, largest)
     assert max(largest.values()) < TOLERANCE, largest
 
 
@@ -247,6 +241,7 @@ def test_a_finger_on_the_pad_takes_the_wheel(
     finger = page.context.new_cdp_session(page)
     finger.send("Input.dispatchTouchEvent", {"type": "touchStart", "touchPoints": at})
     page.wait_for_function(f"state.driver === YOU && {condition}")
+    assert page.get_by_label(name).bounding_box() == box  # it does not move away
     finger.send("Input.dispatchTouchEvent", {"type": "touchEnd", "touchPoints": []})
     page.wait_for_function("state.action.every((x) => x === 0)")
     assert not page.faults
@@ -257,7 +252,7 @@ def test_touch_hands_over_to_a_controller_and_picks_a_start(chromium: Any, file:
     page = opened(chromium, file, "phone")
     page.get_by_role("button", name="You").tap()
     assert page.evaluate("state.driver") == -1
-    page.get_by_role("button", name="Controller of VAE-GAN").tap()
+    page.get_by_role("button", name="VAE-GAN\u2019s controller").tap()
     assert page.evaluate("state.driver") == 1
     page.get_by_role("button", name="Start 4").tap()
     assert page.evaluate("[state.start, dreams[0].steps < 5]") == [3, True]
@@ -313,7 +308,9 @@ def test_a_dream_that_expects_its_end_stops_and_all_start_again(chromium: Any, f
     assert page.locator(".over").first.inner_text() == "The memory expects the drive to end here."
     page.wait_for_function("dreams[1].steps > dreams[0].steps + 3 || dreams[1].ended")
     assert page.evaluate("dreams[0].steps") == stopped
-    page.evaluate("dreams[1].ended = true")
+    page.evaluate("dreams[1].steps = LONGEST - 1")
+    page.wait_for_function("dreams[1].ended")
+    assert page.locator(".over").last.inner_text() == "1000 steps: a drive is over."
     page.wait_for_function("!dreams[0].ended")
     page.wait_for_function("dreams[0].steps > 0")
     page.context.close()

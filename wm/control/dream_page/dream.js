@@ -3,6 +3,7 @@
 "use strict";
 
 const END = { chance: 0.5, steps: 10 }; // a dream has ended when the chance was higher for so long
+const LONGEST = 1000; // steps, as in the game
 
 class Dream {
   constructor(models) {
@@ -30,7 +31,7 @@ class Dream {
     this.end = end;
     this.steps += 1;
     this.near = end > END.chance ? this.near + 1 : 0;
-    this.ended = this.near >= END.steps;
+    this.ended = this.near >= END.steps || this.steps >= LONGEST;
   }
 
   // The frame, 64 x 64 x 3 values in [0, 1], or null where the page does not know the decoder.

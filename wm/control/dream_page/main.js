@@ -31,7 +31,7 @@ function addView({ name, title, decoder }) {
     <dl class="numbers-of">
       <div><dt>expected reward</dt><dd class="reward"></dd></div>
       <div><dt>sum</dt><dd class="total"></dd></div>
-      <div><dt>chance of the end</dt><dd class="end"></dd></div>
+      <div><dt>chance of end</dt><dd class="end"></dd></div>
       <div><dt>step</dt><dd class="steps"></dd></div>
     </dl>`;
   const small = document.createElement("small");
@@ -65,7 +65,14 @@ function paint(context, image, pixels, scale) {
 }
 
 function signed(value, digits) {
-  return (value < 0 ? "\u2212" : "+") + Math.abs(value).toFixed(digits);
+  const size = Math.abs(value).toFixed(digits);
+  return (value < 0 && Number(size) ? "\u2212" : "+") + size;
+}
+
+function farewell(dream) {
+  if (!dream.ended) return "";
+  const expected = dream.near >= END.steps;
+  return expected ? "The memory expects the drive to end here." : `${LONGEST} steps: a drive is over.`;
 }
 
 function show() {
@@ -74,11 +81,11 @@ function show() {
     const frame = dream.frame();
     if (frame) {
       paint(view.context, view.image, frame, 255);
-      say(view, dream.ended ? "The memory expects the drive to end here." : "");
+      say(view, farewell(dream));
     }
     view.reward.textContent = signed(dream.reward, 2);
     view.total.textContent = signed(dream.total, 1);
-    view.end.textContent = `${(100 * dream.end).toFixed(1)} %`;
+    view.end.textContent = `${(100 * dream.end).toFixed(2)} %`;
     view.end.classList.toggle("high", dream.end > END.chance);
     view.steps.textContent = dream.steps;
   });
@@ -121,8 +128,9 @@ function choose(driver) {
   [...element("drivers").children].forEach((button) => {
     button.setAttribute("aria-pressed", String(Number(button.value) === driver));
   });
-  const who = driver === YOU ? "You drive." : `The controller of ${models[driver].title} drives.`;
-  element("status").textContent = who;
+  const hint = "An arrow key or the pad hands the wheel to you.";
+  element("status").textContent =
+    driver === YOU ? "You drive." : `${models[driver].title}\u2019s controller drives. ${hint}`;
 }
 
 function pause(paused) {
@@ -190,7 +198,7 @@ function button(text, value, act) {
 }
 
 models.forEach(({ title }, i) => {
-  const text = models.length > 1 ? `Controller of ${title}` : "Controller";
+  const text = models.length > 1 ? `${title}\u2019s controller` : "The controller";
   element("drivers").append(button(text, i, () => choose(i)));
 });
 element("drivers").prepend(button("You", YOU, () => choose(YOU)));
