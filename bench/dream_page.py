@@ -43,7 +43,7 @@ LIBRARY = "onnxruntime-web@1.30.0"
 FILES = ("ort.wasm.min.js", "ort-wasm-simd-threaded.mjs", "ort-wasm-simd-threaded.wasm")
 """What a page needs of it, for the processor alone."""
 CPU = Compute(torch.device("cpu"), torch.float32)
-DREAMS, FRAMES, SECONDS = 2, 60, 5
+DREAMS, FRAMES, SECONDS, PATIENCE = 2, 60, 5, 200
 OURS = """
 (count) => {
   dreams.forEach((dream) => dream.reset(0));
@@ -241,6 +241,8 @@ def measure(run: Path, folder: Path, chromium: Any, address: str, repeats: int) 
     onnx.save(memory_graph(remembers), folder / "memory.onnx")
     dream.main(["--models", *[str(run)] * DREAMS, "--page", str(folder / "dream.html")])
     tab, plain = (chromium.new_page(viewport={"width": 1280, "height": 800}) for _ in range(2))
+    for each in (tab, plain):
+        each.set_default_timeout(1000 * PATIENCE)
     tab.goto(f"{address}/dream.html")
     tab.wait_for_timeout(1000 * SECONDS)
     shown = tab.evaluate("state.rate")
