@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
+import pytest
 
 from wm.control.policy import controller
 from wm.control.policy.controller import ControllerConfig
@@ -12,6 +14,8 @@ from wm.control.training import plan
 from wm.control.training.directions import coordinates, principal
 from wm.control.training.settings import SearchPhase, TrainController
 from wm.control.training.tracks import Drives
+from wm.core import params
+from wm.core.errors import UserError
 
 Z, H = 3, 6
 STATES = np.random.default_rng(0).normal(size=(50, H)).astype(np.float32)
@@ -86,6 +90,22 @@ def test_the_parameters_count() -> None:
     assert train().generations == 6
     assert train().episodes == 2 * 4 * 1 + 3 * 6 * 3 + 1 * 4 * 1
     assert isinstance(train().phases["two"], SearchPhase)
+
+
+@pytest.mark.parametrize(
+    ("change", "complaint"),
+    [
+        ("repeated_tracks: 3", r"phases\.h\.repeated_tracks: Input should be at most the episodes"),
+        ("repeated_tracks: 1, tracks: 2", r"phases\.h\.tracks: unknown key"),
+        ("repeated_tracks: -1", r"phases\.h\.repeated_tracks"),
+    ],
+)
+def test_a_phase_that_cannot_be_is_named(tmp_path: Path, change: str, complaint: str) -> None:
+    path = tmp_path / "params.yaml"
+    text = Path("params.yaml").read_text().replace("scale: laptop", "scale: smoke")
+    path.write_text(text.replace("repeated_tracks: 1", change, 1))
+    with pytest.raises(UserError, match=complaint):
+        params.load("train_controller", TrainController, path)
 
 
 def _config(inputs: str) -> dict[str, object]:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, ValidationInfo, field_validator
+from pydantic_core import PydanticCustomError
 
 from wm.control.policy.controller import ControllerConfig
 from wm.core.params import Params
@@ -30,6 +31,14 @@ class SearchPhase(Params):
     final_sigma: float | None = Field(gt=0)
     """The step size of the last, to which it falls by the same factor each time; null: CMA-ES
     adapts it."""
+
+    @field_validator("repeated_tracks")
+    @classmethod
+    def _among_the_episodes(cls, value: int, info: ValidationInfo) -> int:
+        if value > info.data.get("episodes", value):
+            message = "Input should be at most the episodes"
+            raise PydanticCustomError("repeated", message)
+        return value
 
 
 class TrainController(ControllerConfig):
