@@ -1,7 +1,7 @@
 """What the networks' arithmetic and the renderer do to a score: the trained controller of the
-workspace on the same tracks under each, and the paired differences from bf16 on official frames.
+workspace on the same tracks under each, and the paired differences from bf16 on exact frames.
 
-python -m bench.precision [--episodes 32] writes bench/precision.json.
+python -m bench.precision [--episodes 256] writes bench/precision.json.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ from wm.control.policy.driving import RolloutTask, agent_spec, drive_task
 from wm.core import artifacts, params, seeding
 from wm.core.shards import shards
 from wm.drive.workers import MakeEnv
-from wm.env import official
-from wm.env.fast import environment
+from wm.env.exact import environment as exact
+from wm.env.fast import environment as fast
 from wm.memory.networks import trained as memory
 from wm.report.statistics import summary
 from wm.runtime.executor import Processes
@@ -28,12 +28,12 @@ from wm.vision.networks import trained as vision
 RESULTS = Path(__file__).parent / "precision.json"
 SHARD = 8
 ARITHMETIC: tuple[Literal["bf16", "fp32"], ...] = ("bf16", "fp32")
-RENDERERS: dict[str, MakeEnv] = {"official": official.make, "fast": environment.make}
+RENDERERS: dict[str, MakeEnv] = {"exact": exact.make, "fast": fast.make}
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description="Scores by arithmetic and renderer.")
-    parser.add_argument("--episodes", type=int, default=32)
+    parser.add_argument("--episodes", type=int, default=256)
     count = parser.parse_args().episodes
     assert count >= 2, "an interval takes at least two episodes"
     shared = params.load_shared()
