@@ -1,103 +1,103 @@
-"""One official episode, driven by a published model: its return, and a film of it.
+"""One official episode on a track: by published models, side by side, or by a person.
 
 python -m play [--models NAME ...] [--track 7] [--window] [--film videos/drive.mp4]
+python -m play --human [--track 7]
 """
 
 from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
-import gymnasium
-import numpy as np
-import pygame
-from PIL import Image
-
-from play import published
-from wm.control.policy.agent import Agent
+from play import human, published, together
+from play.pictures import Film
+from play.screen import Screen, demand_display
+from wm.core.car_racing import MAX_EPISODE_STEPS
 from wm.core.errors import UserError
 from wm.core.seeding import evaluation_seed
-from wm.drive.rollout import rollout
-from wm.env import official
 from wm.report import figures
-from wm.runtime.progress import Progress
 
-STEPS = 1000
-"""Of an episode, as gymnasium limits it."""
+FILM = Path("videos/drive.mp4")
+HELP = """\
+Without --human, published models drive and videos/drive.mp4 shows them: several side by side on the
+same track, each under its name and its return so far; one that is over stands still.
 
-
-class Watched(gymnasium.Wrapper):
-    """An environment that counts its steps on `progress` and, unless it shows itself in a window,
-    keeps what people would see of each: `frames`, uint8 (400, 600, 3)."""
-
-    def __init__(self, env: gymnasium.Env, progress: Progress) -> None:
-        super().__init__(env)
-        self._progress = progress
-        self.frames: list[np.ndarray] = []
-
-    def step(self, action: np.ndarray) -> tuple[Any, Any, bool, bool, dict[str, Any]]:
-        result = super().step(action)
-        if self.render_mode == "rgb_array":
-            self.frames.append(np.asarray(self.render()))
-        self._progress.advance(1)
-        return result
+With --human you drive. Arrow keys: left and right steer, up is gas, down is the brake. Escape ends
+the episode. It is kept in data/human, in the format of data/episodes; one that you end is kept as
+truncated, if it has at least 10 steps. The window shows the time and the return so far.
+"""
 
 
-def drive(
-    name: str, agent: Agent, seed: int, *, window: bool, steps: int
-) -> tuple[float, list[np.ndarray]]:
-    """Returns the return of an episode on the track `seed`, and its frames as people see them,
-    uint8 (400, 600, 3); a window shows them instead, and there are none then."""
-    with Progress(name, steps, "steps") as progress:
-        env = Watched(official.make("human" if window else "rgb_array"), progress)
-        (outcome,) = rollout([env], [seed], agent, max_steps=steps)
-    env.close()
-    return outcome.return_, env.frames
+def drive_models(names: Sequence[str], given: argparse.Namespace) -> None:
+    """Drives with the models, and prints a line for each."""
+    film, show, seed = Film(), None, evaluation_seed(given.track)
+    screen = Screen(f"track {given.track}") if given.window and len(names) > 1 else None
+    if given.window:
+        demand_display("--window", "leave it out for a film")
+        show = screen.show if screen else None  # gymnasium has a window for one
+    else:
+        show = film.append
+    outcomes = together.drive(
+        names,
+        seed,
+        steps=given.steps,
+        show=show,
+        stopped=lambda: screen is not None and screen.closed,
+    )
+    for name, outcome in zip(names, outcomes, strict=True):
+        print(f"{name}: return {outcome.return_:.1f} on track {given.track} (seed {seed})")
+    if screen:
+        screen.close()
+        if screen.closed:
+            print(f"the window was closed after {max(outcome.steps for outcome in outcomes)} steps")
+    if not given.window:
+        figures.write_film(given.film or FILM, iter(film))
+        print(f"the film is {given.film or FILM}")
 
 
-def side_by_side(films: Sequence[Sequence[np.ndarray]]) -> Iterator[Image.Image]:
-    """Yields the films' frames in a row; a film that has ended stands still."""
-    for step in range(max(map(len, films))):
-        row = [film[min(step, len(film) - 1)] for film in films]
-        yield Image.fromarray(np.concatenate(row, axis=1))
+def drive_yourself(given: argparse.Namespace) -> None:
+    """Lets a person drive; prints the return, and where the episode is kept."""
+    if given.models or given.window or given.film:
+        raise UserError("--human drives alone, in a window: leave out --models, --window, --film")
+    demand_display("--human", "a person drives in a window")
+    seed = evaluation_seed(given.track)
+    outcome = human.drive(Screen("you drive"), given.track, seed, given.steps)
+    print(f"you: return {outcome.return_:.1f} on track {given.track} (seed {seed})")
+    if outcome.steps < human.FEWEST_STEPS:
+        print(f"{outcome.steps} steps are too few: not kept")
+        return
+    assert outcome.episode is not None
+    print(f"the episode of {outcome.steps} steps is {human.keep(outcome.episode)}")
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Drives, and prints a line a model; raises UserError for what is not there."""
-    parser = argparse.ArgumentParser(description="One official episode, by a published model.")
+    """Drives, and prints what came of it; raises UserError for what is not there."""
+    parser = argparse.ArgumentParser(
+        prog="python -m play",
+        description="One official episode, by published models or by you.",
+        epilog=HELP,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
     parser.add_argument(
         "--models",
         nargs="+",
-        default=published.names(),
         metavar="NAME",
-        help="published runs, or folders like them; several drive side by side",
+        help="published runs, or folders like them; all that are published if left out",
     )
     parser.add_argument("--track", type=int, default=0, help="a track of evaluation's, from 0")
-    parser.add_argument("--steps", type=int, default=STEPS, help="of the episode, at most")
+    parser.add_argument("--steps", type=int, default=MAX_EPISODE_STEPS, help="the most of them")
     parser.add_argument("--window", action="store_true", help="show it instead of filming it")
-    parser.add_argument("--film", type=Path, default=Path("videos/drive.mp4"))
+    parser.add_argument("--film", type=Path, help=f"where the film goes ({FILM})")
+    parser.add_argument("--human", action="store_true", help="drive yourself, in a window")
     given = parser.parse_args(arguments)
     if given.track < 0 or given.steps < 1:
         raise UserError("--track counts from 0 and --steps from 1")
-    if given.window:
-        try:
-            pygame.display.init()
-        except pygame.error as error:
-            raise UserError(f"--window: no display ({error}); leave it out for a film") from None
-    seed = evaluation_seed(given.track)
-    films = []
-    for name in given.models:
-        total, frames = drive(
-            name, published.agent(name), seed, window=given.window, steps=given.steps
-        )
-        films.append(frames)
-        print(f"{name}: return {total:.1f} on track {given.track} (seed {seed})", flush=True)
-    if not given.window:
-        figures.write_film(given.film, side_by_side(films))
-        print(f"the film is {given.film}")
+    if given.human:
+        drive_yourself(given)
+    else:
+        drive_models(given.models or published.names(), given)
 
 
 if __name__ == "__main__":
