@@ -14,7 +14,8 @@ repro: .venv/installed
 test: .venv/installed
 	pytest -n 2 --dist loadfile --no-loadscope-reorder
 
-# an official episode by each published model, side by side: videos/drive.mp4
+# an official episode by each published model, side by side: videos/drive.mp4; or by you:
+# make drive ARGUMENTS=--human
 drive: .venv/installed
 	python -m play $(ARGUMENTS)
 
