@@ -14,7 +14,7 @@ repro: .venv/installed
 test: .venv/installed
 	pytest -n 2 --dist loadfile --no-loadscope-reorder
 
-# an official episode by each published model, side by side: videos/drive.mp4; or by you:
+# an official episode by a published model, or several side by side: videos/drive.mp4
 # make drive ARGUMENTS=--human
 drive: .venv/installed
 	python -m play $(ARGUMENTS)

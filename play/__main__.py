@@ -84,7 +84,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         "--models",
         nargs="+",
         metavar="NAME",
-        help="published runs, or folders like them; all that are published if left out",
+        help="published runs, or folders like them; the first one if left out",
     )
     parser.add_argument("--track", type=int, default=0, help="a track of evaluation's, from 0")
     parser.add_argument("--steps", type=int, default=MAX_EPISODE_STEPS, help="the most of them")
@@ -97,7 +97,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if given.human:
         drive_yourself(given)
     else:
-        drive_models(given.models or published.names(), given)
+        drive_models(given.models or published.names()[:1], given)
 
 
 if __name__ == "__main__":
