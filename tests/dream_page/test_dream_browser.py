@@ -200,8 +200,9 @@ def test_the_pictures_are_the_decoder_s_and_move(page: Page) -> None:
     assert np.ptp(np.array(shown[0])) > 100
     picture = page.locator("figure canvas").first.screenshot()
     assert np.asarray(Image.open(io.BytesIO(picture)).convert("RGB")).std() > 10
+    steps = page.evaluate("dreams[0].steps")
     page.click("#pause")
-    page.wait_for_function("dreams[0].steps > 20")
+    page.wait_for_function("(steps) => dreams[0].steps > steps + 20", arg=steps)
     after = page.evaluate("[...dreams[0].frame()].map((x) => Math.round(255 * x))")
     assert np.abs(np.array(after) - np.array(before[0])).max() > 50
 
