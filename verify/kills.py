@@ -27,7 +27,7 @@ not counted. A training counts a step before it saves it."""
 SHARDS = {
     "shard_episodes: 8 ": "shard_episodes: 4 ",
     "evaluate: {episodes: 4, max_steps: 40": "evaluate: {episodes: 5, max_steps: 40",
-    "shard_candidates: 2 ": "shard_candidates: 3 ",
+    "shard_episodes: 4    #": "shard_episodes: 6    #",
 }
 """Changes to params.yaml: several shards for each of two workers, the last one shorter."""
 

@@ -65,7 +65,7 @@ def evolve(
             solutions = optimizer.ask()
             if generation == len(state.drives):
                 drives = drive(solutions, state.drives)
-                _check(drives.fitness, title, generation)
+                _check(drives.fitness, len(solutions), title, generation)
                 state.drives.append(drives)
             fitness = state.drives[generation].fitness
             optimizer.tell(weight_decay * np.square(solutions).mean(axis=1) - fitness)
@@ -73,7 +73,7 @@ def evolve(
             if number % validate_every == 0 or number == generations:
                 if number not in state.validations:
                     state.validations[number] = float(validate(optimizer.mean))
-                    _check(np.array([state.validations[number]]), title, generation)
+                    _check(np.array([state.validations[number]]), 1, title, generation)
                 if state.validations[number] > best_value:
                     best, best_value = optimizer.mean, state.validations[number]
             rows.append(_row(number, fitness, optimizer.sigma, state.validations))
@@ -103,8 +103,9 @@ def _restored(saved: dict[str, Any] | None) -> _State:
     return _State([Drives(**drives) for drives in saved["drives"]], validations)
 
 
-def _check(returns: np.ndarray, title: str, generation: int) -> None:
-    if not np.isfinite(returns).all():
+def _check(fitness: np.ndarray, population: int, title: str, generation: int) -> None:
+    assert fitness.shape == (population,), f"{fitness.shape} fitness for {population} solutions"
+    if not np.isfinite(fitness).all():
         raise UserError(
             f"{title}: a fitness of generation {generation + 1} is not finite; "
             "the models or the environment's rewards are damaged"

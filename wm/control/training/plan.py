@@ -27,8 +27,8 @@ def phases(train: TrainController, on_h: np.ndarray, fitness: ReturnFitness) -> 
 
         if phase.weights == "components" and on_h.any():
             return components
-        of_z = directions.coordinates(~on_h if phase.weights == "z" else np.ones_like(on_h))
-        return lambda mean: of_z
+        active = ~on_h if phase.weights == "z" else np.ones_like(on_h)
+        return lambda mean: directions.coordinates(active)
 
     return [
         Phase(phase.generations, phase.population, phase.sigma, along(phase), phase.final_sigma)
