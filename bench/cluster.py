@@ -30,6 +30,7 @@ from wm.control.policy import controller
 from wm.control.policy.controller import ControllerConfig
 from wm.control.policy.driving import AgentSpec
 from wm.control.training.fitness import ReturnFitness
+from wm.control.training.simulator import Simulator
 from wm.core import artifacts
 from wm.runtime.cluster import Cluster
 from wm.runtime.executor import Processes
@@ -59,7 +60,8 @@ def main() -> None:
         numbers = iter(range(10**6))
 
         def generation(executor: Any, shard: int, population: int) -> Callable[[], float]:
-            fitness = ReturnFitness(executor, SHAPE, 0, EPISODES * shard, STEPS, None)
+            world = Simulator(spec, SHAPE, STEPS, None)
+            fitness = ReturnFitness(executor, world, 0, EPISODES * shard)
 
             def rate() -> float:
                 start = time.perf_counter()

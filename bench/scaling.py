@@ -19,6 +19,7 @@ from wm.control.policy import controller
 from wm.control.policy.controller import ControllerConfig
 from wm.control.policy.driving import AgentSpec
 from wm.control.training.fitness import ReturnFitness
+from wm.control.training.simulator import Simulator
 from wm.core.params import load_shared
 from wm.drive.workers import WorkerEnvs
 from wm.env.fast import environment
@@ -62,8 +63,8 @@ def contests(folder: Path, stack: ExitStack) -> list[Contest]:
 
     def generation(count: int, population: int) -> Callable[[], float]:
         fitness = ReturnFitness(
-            drivers[count], shape, seed=0, shard_episodes=4 * min(16, population // 2),
-            max_steps=STEPS, patience=None,
+            drivers[count], Simulator(spec, shape, STEPS, None), seed=0,
+            shard_episodes=4 * min(16, population // 2),
         )  # fmt: skip
         vectors = np.tile(idle, (population, 1))
 

@@ -4,13 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import numpy as np
 from pydantic import Field
 
 from wm.core import artifacts, episodes, params
-from wm.core.shards import shards
 from wm.memory import latents
-from wm.memory.latents import LatentEpisode
 from wm.nn import arithmetic, compute
 from wm.report import figures
 from wm.report.probe import probe_latents
@@ -48,15 +45,9 @@ def run() -> None:
         ):
             for id_ in ids:
                 file = episodes.EpisodeFile(EPISODES / episodes.file_name(id_))
-                batches = shards(range(len(file)), encode.batch_size)
-                codes = [vision.encode(file.frames(batch)) for batch in batches]
-                mu, logvar = (
-                    np.concatenate([part.cpu().numpy() for part in side])
-                    for side in zip(*codes, strict=True)
-                )
-                content = LatentEpisode(mu, logvar, file.actions, file.rewards, file.terminated)
+                content = latents.encode(file, vision, encode.batch_size)
                 latents.write(directory, id_, content)
-                means[id_], telemetry[id_] = mu, file.telemetry
+                means[id_], telemetry[id_] = content.mu, file.telemetry
                 meter.count("frames", len(file))
                 progress.advance()
             arithmetic.record(directory, shared)

@@ -1,16 +1,17 @@
-"""Evolve the controller on the fast renderer: models/controller, its metrics and curve."""
+"""Evolve the controller, in the simulator or in a dream: models/controller, metrics and curve."""
 
 from __future__ import annotations
 
-from functools import partial
+from pathlib import Path
 
 from wm.control.policy import controller
 from wm.control.policy.controller import ControllerConfig
 from wm.control.policy.driving import agent_spec
-from wm.control.training import evolution, plan
-from wm.control.training.cma_es import PhasedCmaEs
-from wm.control.training.fitness import ReturnFitness
+from wm.control.training import evolution
+from wm.control.training.dream import Dream
+from wm.control.training.search import search
 from wm.control.training.settings import TrainController
+from wm.control.training.simulator import Simulator
 from wm.core import artifacts, params
 from wm.env.fast import environment
 from wm.nn import arithmetic, compute
@@ -18,6 +19,8 @@ from wm.runtime.checkpoint import Checkpoint
 from wm.runtime.entry import main
 from wm.runtime.executor import create_executor
 from wm.runtime.perf import measure
+
+LATENTS, MEMORY = Path("data/latents"), Path("models/rnn")
 
 
 def run() -> None:
@@ -27,26 +30,21 @@ def run() -> None:
     on_h = controller.reads_memory(config, *spec.sizes())
     start = controller.biased(train.start_bias, len(on_h))
     compute.prepare(shared, threads=1)
-    arithmetic.compare(spec.directories, shared)
+    world: Simulator | Dream = Simulator(spec, config, train.max_steps, train.patience)
+    if train.where == "dream":
+        size = spec.sizes()[0]
+        world = Dream(shared, config, train.dream, size, MEMORY, MEMORY, (LATENTS,))
+    arithmetic.compare(world.inputs, shared)
     key = shared.model_dump(include={"seed", *params.ARITHMETIC}) | train.model_dump()
     with (
-        Checkpoint("train_controller", key, spec.directories) as checkpoint,
+        Checkpoint("train_controller", key, world.inputs) as checkpoint,
         measure("train_controller", checkpoint.elapsed) as meter,
-        create_executor(shared, spec.create_worker) as executor,
+        create_executor(shared, world.create_worker) as executor,
     ):
-        fitness = ReturnFitness(
-            executor, config, shared.seed, train.shard_episodes, train.max_steps, train.patience
-        )
-        vector, rows = evolution.evolve(
-            PhasedCmaEs(start, plan.phases(train, on_h, fitness), shared.seed),
-            partial(plan.drive, train, fitness),
-            lambda vector: fitness.validation(vector, train.validation_episodes),
-            generations=train.generations, validate_every=train.validate_every,
-            weight_decay=train.weight_decay, checkpoint=checkpoint, title="train_controller",
-        )  # fmt: skip
+        validated, rows = search(train, world, executor, start, on_h, shared.seed, checkpoint)
         meter.count("episodes", train.episodes)
         with artifacts.publish("models/controller") as directory:
-            controller.save(directory, config, vector)
+            controller.save(directory, config, evolution.best(validated).vector)
             arithmetic.record(directory, shared)
         artifacts.write_csv("plots/train_controller.csv", rows)
         artifacts.write_json("metrics/train_controller.json", evolution.summary(rows))

@@ -10,7 +10,7 @@ import pytest
 
 from wm.control.training.cma_es import Phase, PhasedCmaEs
 from wm.control.training.directions import coordinates
-from wm.control.training.evolution import Row, evolve, summary
+from wm.control.training.evolution import Row, Validated, best, evolve, summary
 from wm.control.training.optimizer import Optimizer
 from wm.control.training.tracks import Drives
 from wm.core.errors import UserError
@@ -59,7 +59,7 @@ def run(
         optimizer = PhasedCmaEs(np.zeros(4), phases, seed=seed)
         generations = sum(phase.generations for phase in phases)
     with Checkpoint("evolution", {"name": name}, []) as checkpoint:
-        mean, rows = evolve(
+        validated, rows = evolve(
             optimizer,
             drive,
             lambda mean: float(quadratic(mean[None])[0]),
@@ -69,7 +69,7 @@ def run(
             checkpoint=checkpoint,
             title="test",
         )
-    return mean, rows, evaluated
+    return best(validated).vector, rows, evaluated
 
 
 @pytest.fixture(autouse=True)
@@ -164,7 +164,9 @@ def test_weight_decay_pulls_towards_zero() -> None:
     assert np.abs(decayed).sum() < 0.8 * np.abs(free).sum()
 
 
-def alike(fitness: float, generations: int, checkpoint: Checkpoint) -> tuple[np.ndarray, list[Row]]:
+def alike(
+    fitness: float, generations: int, checkpoint: Checkpoint
+) -> tuple[list[Validated], list[Row]]:
     """Evolves candidates that all have this fitness."""
     phases = [Phase(generations, 8, 0.1, ALL)]
     return evolve(
@@ -188,9 +190,10 @@ def test_a_fitness_that_is_not_finite_is_a_user_error() -> None:
 
 def test_a_population_whose_cars_all_crash_alike_tells_nothing_and_does_no_harm() -> None:
     with Checkpoint("evolution", {"name": "flat"}, []) as checkpoint:
-        mean, rows = alike(-100.0, 200, checkpoint)
+        validated, rows = alike(-100.0, 200, checkpoint)
     assert len(rows) == 200
-    assert np.isfinite(mean).all()
+    assert best(validated) is validated[0]  # the earliest of equals
+    assert all(np.isfinite(mean.vector).all() for mean in validated)
     assert all(0 < row["sigma"] < 10 for row in rows)
 
 

@@ -12,8 +12,8 @@ from tests.control.test_driving import saved_spec
 from wm.control.policy.controller import parameter_count
 from wm.control.policy.driving import AgentSpec, RolloutTask, drive_task
 from wm.control.training.fitness import ReturnFitness
+from wm.control.training.simulator import Simulator
 from wm.core import seeding
-from wm.drive.rollout import Outcome
 from wm.runtime.executor import Processes
 
 
@@ -22,8 +22,8 @@ def spec(tmp_path: Path) -> AgentSpec:
     return saved_spec(tmp_path)
 
 
-def outcome(seed: int) -> Outcome:
-    return Outcome(seed, float(seed), 1, False, False, False, 0.0, None)
+def simulator(spec: AgentSpec) -> Simulator:
+    return Simulator(spec, config(), max_steps=60, patience=None)
 
 
 def test_fitness_does_not_depend_on_the_workers(spec: AgentSpec) -> None:
@@ -31,9 +31,7 @@ def test_fitness_does_not_depend_on_the_workers(spec: AgentSpec) -> None:
     results, validations, states = [], [], []
     for count in (1, 2):
         with Processes(count, spec.create_worker) as executor:
-            fitness = ReturnFitness(
-                executor, config(), seed=0, shard_episodes=4, max_steps=60, patience=None
-            )
+            fitness = ReturnFitness(executor, simulator(spec), seed=0, shard_episodes=4)
             results.append([fitness.training(vectors, number, 2).fitness for number in (0, 1)])
             validations.append(fitness.validation(vectors[0], 5))
             states.append(fitness.memory_states(vectors[0], 3))
@@ -54,17 +52,15 @@ def test_fitness_does_not_depend_on_the_workers(spec: AgentSpec) -> None:
     assert np.ptp(results[0][0]) > 1
 
 
-def test_validation_is_always_on_the_same_tracks_and_never_on_fitness_ones() -> None:
+def test_validation_is_always_on_the_same_tracks_and_never_on_fitness_ones(spec: AgentSpec) -> None:
     seen: list[tuple[int, int]] = []
 
     class Recorder:
-        def map(self, function: object, tasks: list[RolloutTask]) -> list[list[Outcome]]:
+        def map(self, function: object, tasks: list[RolloutTask]) -> list[list[float]]:
             seen.extend((i, seed) for i, task in enumerate(tasks) for seed in task.seeds)
-            return [[outcome(seed) for seed in task.seeds] for task in tasks]
+            return [[float(seed) for seed in task.seeds] for task in tasks]
 
-    fitness = ReturnFitness(
-        Recorder(), config(), seed=0, shard_episodes=4, max_steps=60, patience=None
-    )  # type: ignore[arg-type]
+    fitness = ReturnFitness(Recorder(), simulator(spec), seed=0, shard_episodes=4)  # type: ignore[arg-type]
     vector = np.zeros((1, 2))
     first, second = fitness.validation(vector[0], 10), fitness.validation(vector[0], 10)
     assert first == second
@@ -79,17 +75,15 @@ def test_validation_is_always_on_the_same_tracks_and_never_on_fitness_ones() -> 
     assert validation.isdisjoint(seed for _, seed in seen)
 
 
-def test_repeated_tracks_are_driven_beside_new_ones() -> None:
+def test_repeated_tracks_are_driven_beside_new_ones(spec: AgentSpec) -> None:
     sizes = []
 
     class Recorder:
-        def map(self, function: object, tasks: list[RolloutTask]) -> list[list[Outcome]]:
+        def map(self, function: object, tasks: list[RolloutTask]) -> list[list[float]]:
             sizes.append([len(task.vectors) for task in tasks])
-            return [[outcome(seed) for _ in task.vectors for seed in task.seeds] for task in tasks]
+            return [[float(seed) for _ in task.vectors for seed in task.seeds] for task in tasks]
 
-    fitness = ReturnFitness(
-        Recorder(), config(), seed=0, shard_episodes=8, max_steps=60, patience=None
-    )  # type: ignore[arg-type]
+    fitness = ReturnFitness(Recorder(), simulator(spec), seed=0, shard_episodes=8)  # type: ignore[arg-type]
     new = fitness.training(np.zeros((5, 2)), 3, 4).seeds
     drives = fitness.training(np.zeros((5, 2)), 3, 4, repeated=[11, 12])
     assert drives.seeds == [*new[:2], 11, 12]

@@ -53,6 +53,8 @@ def train(inputs: str = "zh") -> TrainController:
     return TrainController.model_validate({
         "inputs": inputs, "hidden_units": 0, "sample_z": False, "start_bias": (0, 0, 0),
         "phases": phases, "memory_components": 2, "memory_tracks": 5, "weight_decay": 0,
+        "where": "simulator",
+        "dream": {"steps": 1, "context": 1, "temperature": 1, "discount": None},
         "max_steps": 10, "patience": None, "shard_episodes": 4, "validate_every": 1,
         "validation_episodes": 1,
     })  # fmt: skip

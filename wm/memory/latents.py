@@ -18,6 +18,7 @@ from wm.core import artifacts, episodes
 from wm.core.car_racing import ACTION_SIZE
 from wm.core.episodes import EpisodeFile, file_name
 from wm.core.errors import UserError
+from wm.core.shards import shards
 
 SAME = 0.1
 """Mean distance of latents, which have a spread of about 1, that another size of batch, or another
@@ -88,6 +89,15 @@ class VisionEncoder(Protocol):
 
     def encode(self, frames: np.ndarray) -> tuple[Any, Any]:
         """Returns mu and logvar, tensors (N, Z), of frames, uint8 (N, 64, 64, 3)."""
+
+
+def encode(file: EpisodeFile, vision: VisionEncoder, batch_size: int) -> LatentEpisode:
+    """Returns what the vision model makes of an episode, `batch_size` frames at a time."""
+    codes = [vision.encode(file.frames(part)) for part in shards(range(len(file)), batch_size)]
+    mu, logvar = (
+        np.concatenate([part.cpu().numpy() for part in side]) for side in zip(*codes, strict=True)
+    )
+    return LatentEpisode(mu, logvar, file.actions, file.rewards, file.terminated)
 
 
 def check_encoded(

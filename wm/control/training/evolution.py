@@ -22,6 +22,16 @@ from wm.runtime.progress import Progress
 Row = dict[str, float | None]
 
 
+@dataclass(frozen=True)
+class Validated:
+    """The optimiser's mean after some generation, and what it is worth."""
+
+    vector: np.ndarray
+    """The mean, float64 (D,)."""
+    return_: float
+    """Its mean return on what does not change."""
+
+
 @dataclass
 class _State:
     """All that a run's outcome depends on besides its parameters."""
@@ -44,12 +54,12 @@ def evolve(
     weight_decay: float,
     checkpoint: Checkpoint,
     title: str,
-) -> tuple[np.ndarray, list[Row]]:
-    """Maximises a mean return; returns (best validated mean, float64 (D,), curve rows).
+) -> tuple[list[Validated], list[Row]]:
+    """Maximises a mean return; returns the validated means in their order, and the curve's rows.
 
     drive(solutions (P, D), generations before) drives a generation; validate(mean (D,)) gives the
     return of the optimiser's mean on what does not change, every `validate_every` generations and
-    after the last: the mean that scored highest is returned (the earliest of equals).
+    after the last.
     `weight_decay` times the mean square of a solution is taken off its fitness (the paper's code).
 
     A row of the curve holds the generation, counted from 1, the fitness' best, mean and std (before
@@ -57,7 +67,7 @@ def evolve(
     Raises UserError when a return is not finite.
     """
     state = _restored(checkpoint.load())
-    best, best_value = optimizer.mean, -np.inf
+    validated: list[Validated] = []
     rows: list[Row] = []
     resumed = len(state.drives)
     with Progress(title, generations, "generations", done=resumed) as progress:
@@ -74,14 +84,18 @@ def evolve(
                 if number not in state.validations:
                     state.validations[number] = float(validate(optimizer.mean))
                     _check(np.array([state.validations[number]]), 1, title, generation)
-                if state.validations[number] > best_value:
-                    best, best_value = optimizer.mean, state.validations[number]
+                validated.append(Validated(optimizer.mean, state.validations[number]))
             rows.append(_row(number, fitness, optimizer.sigma, state.validations))
             if generation >= resumed:
                 checkpoint.save(asdict(state))
-                validated = {"validation": best_value} if state.validations else {}
-                progress.advance(1, best=fitness.max(), mean=fitness.mean(), **validated)
-    return best, rows
+                best_so_far = {"validation": best(validated).return_} if validated else {}
+                progress.advance(1, best=fitness.max(), mean=fitness.mean(), **best_so_far)
+    return validated, rows
+
+
+def best(validated: Sequence[Validated]) -> Validated:
+    """Returns the mean that is worth the most, the earliest of equals."""
+    return max(validated, key=lambda mean: mean.return_)
 
 
 def summary(rows: list[Row]) -> Row:

@@ -1,36 +1,50 @@
-"""The fitness of controllers: their mean return on the fast renderer."""
+"""The fitness of controllers: their mean return in a world, the simulator or a dream."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any, Protocol
 
 import numpy as np
 
-from wm.control.policy.controller import ControllerConfig
-from wm.control.policy.driving import RolloutTask, RolloutWorker, drive_task, states_task
 from wm.control.training.tracks import Drives
 from wm.core import seeding
 from wm.core.shards import shards
 from wm.runtime.executor import Executor
 
 
+class World(Protocol):
+    """Where controllers are tried. What `seeds` name is a world's own: its tracks, or its dreams.
+
+    `returns` and `states` run in a worker, whose context the world creates.
+    """
+
+    def task(self, vectors: np.ndarray, seeds: list[int], noise_seed: int) -> Any:
+        """Returns the task to try every one of `vectors` (C, P) on each of `seeds`; `noise_seed` is
+        of what the seeds do not decide."""
+
+    @staticmethod
+    def returns(worker: Any, task: Any) -> list[float]:
+        """Returns the C x len(seeds) returns, those of a controller together."""
+
+    @staticmethod
+    def states(worker: Any, task: Any) -> np.ndarray:
+        """Returns the memory's states, as the controllers saw them: float32 (N, H)."""
+
+
 @dataclass(frozen=True)
 class ReturnFitness:
-    """Mean returns of controllers that the executor's workers drive."""
+    """Mean returns of controllers that the executor's workers try."""
 
-    executor: Executor[RolloutWorker]
-    """The executor whose workers drive."""
-    config: ControllerConfig
-    """What the controllers see."""
+    executor: Executor[Any]
+    """The executor whose workers try them."""
+    world: World
+    """Where they are tried."""
     seed: int
-    """The training seed, which decides tracks and the noise of sampled latents."""
+    """The training seed, which decides tracks and noise."""
     shard_episodes: int
     """Episodes of a task; a controller's are never apart in `training`."""
-    max_steps: int
-    """The number of steps after which an episode is truncated."""
-    patience: int | None
-    """Steps without a new tile that end an episode; None: none do."""
 
     def training(
         self, vectors: np.ndarray, number: int, episodes: int, repeated: Sequence[int] = ()
@@ -57,20 +71,18 @@ class ReturnFitness:
         same: float32 (N, H)."""
         seeds = [self._draw("states track", i) for i in range(tracks)]
         parts = [(vector[None], part) for part in shards(seeds, self.shard_episodes)]
-        noise_seed = self._draw("states noise")
-        return np.concatenate(list(self.executor.map(states_task, self._tasks(parts, noise_seed))))
+        tasks = self._tasks(parts, self._draw("states noise"))
+        return np.concatenate(list(self.executor.map(self.world.states, tasks)))
 
     def _draw(self, purpose: str, *index: int) -> int:
         return seeding.integer(self.seed, "train_controller", purpose, *index)
 
     def _returns(self, parts: list[tuple[np.ndarray, list[int]]], noise_seed: int) -> np.ndarray:
-        shards_ = self.executor.map(drive_task, self._tasks(parts, noise_seed))
-        return np.array([outcome.return_ for outcomes in shards_ for outcome in outcomes])
+        tasks = self._tasks(parts, noise_seed)
+        return np.concatenate(list(self.executor.map(self.world.returns, tasks)))
 
-    def _tasks(
-        self, parts: list[tuple[np.ndarray, list[int]]], noise_seed: int
-    ) -> list[RolloutTask]:
+    def _tasks(self, parts: list[tuple[np.ndarray, list[int]]], noise_seed: int) -> list[Any]:
         return [
-            RolloutTask(self.config, vectors, seeds, noise_seed + i, self.max_steps, self.patience)
+            self.world.task(vectors, seeds, noise_seed + i)
             for i, (vectors, seeds) in enumerate(parts)
         ]

@@ -9,11 +9,11 @@ import numpy as np
 from wm.control.training import directions
 from wm.control.training.cma_es import Phase
 from wm.control.training.fitness import ReturnFitness
-from wm.control.training.settings import SearchPhase, TrainController
+from wm.control.training.settings import Search, SearchPhase
 from wm.control.training.tracks import Drives, most_telling
 
 
-def phases(train: TrainController, on_h: np.ndarray, fitness: ReturnFitness) -> list[Phase]:
+def phases(search: Search, on_h: np.ndarray, fitness: ReturnFitness) -> list[Phase]:
     """Returns the phases of the search for the optimiser.
 
     `on_h`, bool (D,), says which of a controller's parameters are weights of h; `fitness` drives to
@@ -22,8 +22,8 @@ def phases(train: TrainController, on_h: np.ndarray, fitness: ReturnFitness) -> 
 
     def along(phase: SearchPhase) -> Callable[[np.ndarray], np.ndarray]:
         def components(mean: np.ndarray) -> np.ndarray:
-            states = fitness.memory_states(mean, train.memory_tracks)
-            return directions.principal(on_h, states, train.memory_components)
+            states = fitness.memory_states(mean, search.memory_tracks)
+            return directions.principal(on_h, states, search.memory_components)
 
         if phase.weights == "components" and on_h.any():
             return components
@@ -32,17 +32,17 @@ def phases(train: TrainController, on_h: np.ndarray, fitness: ReturnFitness) -> 
 
     return [
         Phase(phase.generations, phase.population, phase.sigma, along(phase), phase.final_sigma)
-        for phase in train.phases.values()
+        for phase in search.phases.values()
     ]
 
 
 def drive(
-    train: TrainController, fitness: ReturnFitness, vectors: np.ndarray, earlier: Sequence[Drives]
+    search: Search, fitness: ReturnFitness, vectors: np.ndarray, earlier: Sequence[Drives]
 ) -> Drives:
     """Returns what the controllers `vectors` (P, D) drive after the generations `earlier`: on new
     tracks, and on those of its phase that its parameters ask to repeat, once there are as many."""
     number, begun = len(earlier), 0
-    for phase in train.phases.values():
+    for phase in search.phases.values():
         if number < begun + phase.generations:
             break
         begun += phase.generations

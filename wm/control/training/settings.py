@@ -8,11 +8,12 @@ from pydantic import Field, ValidationInfo, field_validator
 from pydantic_core import PydanticCustomError
 
 from wm.control.policy.controller import ControllerConfig
+from wm.control.training.dream import DreamParams
 from wm.core.params import Params
 
 
 class SearchPhase(Params):
-    """A phase of the search: generations that are alike."""
+    """A phase of the search: generations that are alike. In a dream, a track is where it begins."""
 
     weights: Literal["z", "components", "all"]
     """What evolves: the weights of z; these and one for each of h's principal components; or all.
@@ -41,11 +42,14 @@ class SearchPhase(Params):
         return value
 
 
-class TrainController(ControllerConfig):
-    """The parameters of the stage train_controller."""
+class Search(Params):
+    """What a search for controllers is made of."""
 
-    start_bias: tuple[float, float, float]
-    """The first mean's bias for steering, gas and brake, before tanh; its weights are 0."""
+    where: Literal["simulator", "dream"]
+    """Where candidates are tried: in the simulator, on the fast renderer, or in the memory's
+    dreams."""
+    dream: DreamParams
+    """How it dreams, where it does."""
     phases: dict[str, SearchPhase] = Field(min_length=1)
     """The phases of the search in their order; each begins at the mean that the one before ended
     with. Their names are for people."""
@@ -78,3 +82,10 @@ class TrainController(ControllerConfig):
         return sum(
             phase.generations * phase.population * phase.episodes for phase in self.phases.values()
         )
+
+
+class TrainController(ControllerConfig, Search):
+    """The parameters of the stage train_controller."""
+
+    start_bias: tuple[float, float, float]
+    """The first mean's bias for steering, gas and brake, before tanh; its weights are 0."""

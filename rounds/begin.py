@@ -1,0 +1,28 @@
+"""Begin the rounds with what the pipeline made: its memory and its controller are round 0's."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+from rounds.settings import Round
+from wm.core import artifacts
+from wm.core.errors import UserError
+from wm.runtime.entry import main
+
+MEMORY, CONTROLLER = Path("models/rnn"), Path("models/controller")
+
+
+def run() -> None:
+    for source in (MEMORY, CONTROLLER):
+        if not source.is_dir():
+            raise UserError(f"{source}: not found; run the pipeline first: dvc repro")
+    with artifacts.publish(Round(0).dreamer) as directory:
+        shutil.copytree(MEMORY, directory, dirs_exist_ok=True)
+    with artifacts.publish(Round(0).candidates) as directory:
+        shutil.copytree(MEMORY, directory / "memory")
+        shutil.copytree(CONTROLLER, directory / "0")
+
+
+if __name__ == "__main__":
+    main(run)

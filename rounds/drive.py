@@ -1,0 +1,76 @@
+"""Drive a round's candidates on the same tracks and keep the best: data/rounds/<round>.
+
+What they drove, frames and latents, is what the next round learns from.
+"""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from rounds import settings
+from rounds.settings import Drive
+from wm.control.policy import controller
+from wm.control.policy.driving import RolloutTask, drive_task
+from wm.core import artifacts, episodes, params, seeding
+from wm.core.shards import shards
+from wm.env.fast import environment
+from wm.memory import latents
+from wm.nn import arithmetic, compute
+from wm.report.statistics import summary_of_episodes
+from wm.runtime.entry import main
+from wm.runtime.executor import create_executor
+from wm.runtime.progress import Progress
+from wm.vision.networks import trained as vision
+
+
+def run() -> None:
+    this = settings.of_command_line()
+    shared, drive = params.load_shared(), settings.load("drive", Drive)
+    prepared = compute.prepare(shared, threads=1)
+    candidates = sorted(this.candidates.glob("[0-9]*"), key=lambda path: int(path.name))
+    spec = settings.agent_spec(shared, this.candidates / "memory", environment.make)
+    config = controller.read_config(candidates[0])
+    vectors = [controller.load(path, *spec.sizes())[1] for path in candidates]
+    arithmetic.compare([*spec.directories, *candidates], shared)
+    size = max(1, drive.episodes // len(candidates))
+    tracks = [seeding.integer(shared.seed, "rounds", "track", this.number, i) for i in range(size)]
+    with artifacts.publish(this.drives) as directory:
+        recorded, encoded = directory / "episodes", directory / "latents"
+        recorded.mkdir()
+        encoded.mkdir()
+        tasks = [
+            RolloutTask(
+                config, vector[None], [tracks[i] for i in shard], 0, drive.max_steps,
+                drive.patience, record_to=recorded, first_id=which * size + shard[0],
+            )
+            for which, vector in enumerate(vectors)
+            for shard in shards(range(size), drive.shard_episodes)
+        ]  # fmt: skip
+        rows: list[dict[str, Any]] = []
+        with (
+            Progress("drive", size * len(candidates), "episodes") as progress,
+            create_executor(shared, spec.create_worker) as executor,
+        ):
+            for outcomes in executor.map(drive_task, tasks):
+                rows += [outcome.row(len(rows) + i) for i, outcome in enumerate(outcomes)]
+                progress.advance(len(outcomes))
+        model = vision.load(Path("models") / shared.vision, prepared)
+        for id_ in episodes.ids_in(recorded):
+            file = episodes.EpisodeFile(recorded / episodes.file_name(id_))
+            latents.write(encoded, id_, latents.encode(file, model, drive.encode_batch_size))
+        arithmetic.record(encoded, shared)
+        of_each = [rows[i * size : (i + 1) * size] for i in range(len(candidates))]
+        means = [float(np.mean([row["return"] for row in part])) for part in of_each]
+        best = int(np.argmax(means))
+        shutil.copytree(candidates[best], directory / "agent" / "controller")
+        shutil.copytree(this.candidates / "memory", directory / "agent" / "memory")
+        summary = {"best": best, "means": means, **summary_of_episodes(of_each[best])}
+        artifacts.write_json(this.metrics("drive"), summary)
+
+
+if __name__ == "__main__":
+    main(run)

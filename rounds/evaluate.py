@@ -1,0 +1,48 @@
+"""Drive official tracks with the best of the last round: metrics/rounds/evaluate.json."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from rounds import settings
+from rounds.settings import Evaluate
+from wm.control.policy import controller
+from wm.control.policy.driving import RolloutTask, drive_task
+from wm.core import artifacts, params, seeding
+from wm.core.shards import shards
+from wm.env.exact import environment
+from wm.nn import arithmetic, compute
+from wm.report.statistics import summary_of_episodes
+from wm.runtime.entry import main
+from wm.runtime.executor import create_executor
+from wm.runtime.progress import Progress
+
+
+def run() -> None:
+    agent = settings.of_command_line().agent
+    shared, evaluate = params.load_shared(), settings.load("evaluate", Evaluate)
+    spec = settings.agent_spec(shared, agent / "memory", environment.make)
+    config, vector = controller.load(agent / "controller", *spec.sizes())
+    compute.prepare(shared, threads=1)
+    arithmetic.compare([*spec.directories, agent / "controller"], shared)
+    tasks = [
+        RolloutTask(
+            config, vector[None], [seeding.evaluation_seed(i) for i in shard], 0,
+            evaluate.max_steps,
+        )
+        for shard in shards(range(evaluate.episodes), evaluate.shard_episodes)
+    ]  # fmt: skip
+    rows: list[dict[str, Any]] = []
+    with (
+        Progress("evaluate", evaluate.episodes, "episodes") as progress,
+        create_executor(shared, spec.create_worker) as executor,
+    ):
+        for outcomes in executor.map(drive_task, tasks):
+            rows += [outcome.row(len(rows) + i) for i, outcome in enumerate(outcomes)]
+            progress.advance(len(outcomes))
+    artifacts.write_csv("plots/rounds/evaluate.csv", rows)
+    artifacts.write_json("metrics/rounds/evaluate.json", summary_of_episodes(rows))
+
+
+if __name__ == "__main__":
+    main(run)

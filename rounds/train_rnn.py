@@ -1,0 +1,77 @@
+"""Train the memory of the round before on, with the rounds' drives: models/rounds/<round>/rnn."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+
+from rounds import settings
+from rounds.settings import Round, TrainRnn
+from wm.core import artifacts, episodes, params, seeding
+from wm.memory import latents
+from wm.memory.networks import trained as memory
+from wm.memory.training.learner import MdnRnnLearner
+from wm.memory.training.windows import Batch, LatentDataset, validation_batches
+from wm.nn import arithmetic, compute
+from wm.runtime.checkpoint import Checkpoint
+from wm.runtime.entry import main
+from wm.runtime.torch_serializer import TorchSerializer
+from wm.training import loop
+from wm.vision.networks import trained as vision
+
+LATENTS = Path("data/latents")
+
+
+def run() -> None:
+    this = settings.of_command_line()
+    shared, train = params.load_shared(), settings.load("train_rnn", TrainRnn)
+    prepared = compute.prepare(shared, shared.threads)
+    before = this.before().dreamer
+    drives = [Round(number).latents for number in range(this.number)]
+    inputs = [before, LATENTS, *drives]
+    arithmetic.compare(inputs, shared)
+    key = shared.model_dump(include={"seed", "threads", *params.ARITHMETIC}) | train.model_dump()
+    with Checkpoint(f"round_{this.number}_train_rnn", key, inputs, TorchSerializer()) as checkpoint:
+        training, held_out = (
+            LatentDataset([latents.read(LATENTS, id_) for id_ in ids], train.sequence_length)
+            for ids in episodes.split(episodes.ids_in(LATENTS))
+        )
+        driven = LatentDataset(
+            [latents.read(folder, id_) for folder in drives for id_ in episodes.ids_in(folder)],
+            train.sequence_length,
+        )
+        size = vision.read_config(Path("models") / shared.vision).latent_size
+        config = memory.read_config(before, size)
+        model = memory.load(before, size, prepared.device).requires_grad_(True)
+        learner = MdnRnnLearner(model, train.learning_rate, train.clip, prepared.autocast())
+        of_drives = max(1, round(train.drives_share * train.batch_size))
+
+        def batch(step: int) -> Batch:
+            generator = seeding.generator(shared.seed, "rounds", "batch", this.number, step)
+            parts = [
+                windows.windows(generator.integers(len(windows), size=count), prepared.device)
+                for windows, count in (
+                    (driven, of_drives),
+                    (training, train.batch_size - of_drives),
+                )
+            ]
+            return Batch(*(torch.cat(side) for side in zip(*parts, strict=True)))
+
+        def validate() -> dict[str, float]:
+            sizes = train.validation_batches, train.batch_size
+            return learner.validate(validation_batches(held_out, *sizes, prepared.device))
+
+        rows = loop.train(
+            learner, batch, validate, steps=train.steps, validate_every=train.validate_every,
+            seed=seeding.integer(shared.seed, "rounds", "train_rnn", this.number),
+            checkpoint=checkpoint, stage="train_rnn",
+        )  # fmt: skip
+        with artifacts.publish(this.dreamer) as directory:
+            memory.save(directory, model.eval(), config)
+            arithmetic.record(directory, shared)
+        artifacts.write_json(this.metrics("train_rnn"), rows[-1])
+
+
+if __name__ == "__main__":
+    main(run)

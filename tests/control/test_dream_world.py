@@ -1,0 +1,151 @@
+"""Controllers in the memory's dreams: what begins them, what they return, and whose state is seen."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from tests.control.test_controller import config
+from tests.control.test_driving import SHARED
+from wm.control.policy.controller import Controllers, parameter_count
+from wm.control.training import value
+from wm.control.training.dream import Dream, DreamParams, DreamTask, draw
+from wm.control.training.fitness import ReturnFitness
+from wm.memory import latents
+from wm.memory.latents import LatentEpisode
+from wm.memory.networks import mixture, trained
+from wm.memory.networks.mdnrnn import MDNRNN, MdnRnnConfig
+from wm.memory.networks.mixture import Mixture
+from wm.runtime.executor import Processes
+
+Z, H, STEPS = 4, 8, 6
+PARAMS = DreamParams(steps=STEPS, context=5, temperature=0.7, discount=None)
+VECTORS = np.random.default_rng(0).normal(size=(3, parameter_count(config(), Z, H)))
+
+
+@pytest.fixture
+def dream(tmp_path: Path) -> Dream:
+    shape = MdnRnnConfig(hidden_size=H, mixtures=2)
+    for seed, name in enumerate(("rnn", "later")):
+        torch.manual_seed(seed)
+        trained.save(tmp_path / name, MDNRNN(Z, shape), shape)
+    generator = np.random.default_rng(0)
+    (tmp_path / "latents").mkdir()
+    for id_, steps in enumerate((2, 20, 200)):
+        mu, logvar = generator.normal(size=(2, steps + 1, Z)).astype(np.float32)
+        actions = generator.uniform(size=(steps, 3)).astype(np.float32)
+        rewards = generator.uniform(-0.1, 3, size=steps).astype(np.float32)
+        content = LatentEpisode(mu, logvar, actions, rewards, False)
+        latents.write(tmp_path / "latents", id_, content)
+    rnn = tmp_path / "rnn"
+    return Dream(SHARED, config(), PARAMS, Z, rnn, rnn, (tmp_path / "latents",))
+
+
+def by_hand(dream: Dream, vector: np.ndarray, seed: int) -> tuple[float, np.ndarray]:
+    """One dream, step by step, with the memory's own methods; returns its return and the states."""
+    device = torch.device("cpu")
+    seer, dreamer = (trained.load(path, Z, device) for path in (dream.memory, dream.dreamer))
+    worker = dream.create_worker()
+    mu, action = worker._start(seed)
+    uniform, normal = worker._noise(seed)
+    controllers = Controllers(torch.from_numpy(vector.astype(np.float32))[None], Z + H, 0)
+    discount = dream.params.discount or 1.0
+    sum_, weight, states = 0.0, 1.0, []
+    with torch.inference_mode():
+        seen, known = seer.begin(1), dreamer.begin(1)
+        for t in range(action.shape[1]):
+            seen = seer.advance(mu[:, t], action[:, t], seen)
+            known = dreamer.advance(mu[:, t], action[:, t], known)
+        z = mu[:, -1]
+        for t in range(STEPS):
+            states.append(seen[0])
+            taken = controllers.act(torch.cat([z, seen[0]], dim=1))
+            seen = seer.advance(z, taken, seen)
+            prediction, known = dreamer.sequence(z[:, None], taken[:, None], known)
+            sum_ += weight * float(prediction.reward)
+            weight *= (1 - float(torch.sigmoid(prediction.done_logit))) * discount
+            z = draw(
+                prediction.mixture, uniform[t, None], normal[t, None], dream.params.temperature
+            )
+        if dream.params.discount:
+            episodes = [latents.read(dream.starts[0], id_) for id_ in range(3)]
+            fitted = value.fit(episodes, seer, discount)
+            sum_ += weight * float(fitted(torch.cat([z, seen[0]], dim=1)))
+    return sum_, torch.cat(states).numpy()
+
+
+@pytest.mark.parametrize("discount", [None, 0.9])
+@pytest.mark.parametrize("dreamer", ["rnn", "later"])
+def test_dreams_in_lockstep_are_those_by_hand(
+    dream: Dream, tmp_path: Path, dreamer: str, discount: float | None
+) -> None:
+    params = PARAMS.model_copy(update={"discount": discount})
+    dream = replace(dream, dreamer=tmp_path / dreamer, params=params)
+    task = dream.task(VECTORS, [7, 8], noise_seed=0)
+    worker = dream.create_worker()
+    returns, states = dream.returns(worker, task), dream.states(worker, task)
+    assert len(returns) == 6
+    assert states.shape == (STEPS * 6, H)
+    for index in range(6):
+        sum_, seen = by_hand(dream, VECTORS[index // 2], 7 + index % 2)
+        assert returns[index] == pytest.approx(sum_, abs=1e-4)
+        np.testing.assert_allclose(states.reshape(STEPS, 6, H)[:, index], seen, atol=1e-5)
+
+
+def test_a_seed_names_a_dream(dream: Dream) -> None:
+    """Whatever else is dreamed beside it: its start and its noise."""
+    worker = dream.create_worker()
+    alone = dream.returns(worker, DreamTask(VECTORS[:1], [9]))
+    beside = dream.returns(worker, DreamTask(VECTORS, [1, 9, 2]))
+    assert beside[1] == pytest.approx(alone[0], abs=1e-4)
+    assert len({round(number, 6) for number in beside}) == 9
+
+
+def test_starts_are_frames_of_real_episodes_with_the_steps_before(dream: Dream) -> None:
+    worker = dream.create_worker()
+    real = [latents.read(dream.starts[0], id_) for id_ in range(3)]
+    found = set()
+    for seed in range(200):
+        mu, action = worker._start(seed)
+        (id_,) = [i for i, drive in enumerate(real) if (drive.mu == mu[0, -1].numpy()).all(1).any()]
+        frame = int(np.flatnonzero((real[id_].mu == mu[0, -1].numpy()).all(1))[0])
+        context = action.shape[1]
+        assert context == min(5, len(real[id_].actions))
+        assert np.array_equal(mu[0].numpy(), real[id_].mu[frame - context : frame + 1])
+        assert np.array_equal(action[0].numpy(), real[id_].actions[frame - context : frame])
+        found.add((id_, frame))
+    assert {id_ for id_, _ in found} == {0, 1, 2}
+    assert {frame for id_, frame in found if id_ == 1} == set(range(5, 21))
+
+
+def test_fitness_in_a_dream_does_not_depend_on_the_workers(dream: Dream) -> None:
+    results = []
+    for count in (1, 2):
+        with Processes(count, dream.create_worker) as executor:
+            fitness = ReturnFitness(executor, dream, seed=0, shard_episodes=4)
+            drives = fitness.training(VECTORS, 0, 4, repeated=[3])
+            results.append((drives.returns, fitness.validation(VECTORS[0], 9)))
+            assert drives.seeds[-1] == 3
+    assert results[0] == results[1]
+
+
+def test_draws_follow_the_mixture() -> None:
+    torch.manual_seed(0)
+    logits, mean, logstd = torch.randn(3, 1, 1, 5, 2)
+    chosen = Mixture(torch.log_softmax(logits, dim=2), 3 * mean, logstd - 1)
+    count = 200_000
+    many = Mixture(*(part.expand(count, 1, 5, 2) for part in chosen))
+    noise = torch.rand(count, 2), torch.randn(count, 2)
+    for temperature in (1.0, 0.5):
+        drawn = draw(many, *noise, temperature)
+        sampled = mixture.sample(many, torch.Generator().manual_seed(0), temperature)[:, 0]
+        for place in torch.linspace(-6, 6, 25):
+            ours, theirs = ((part < place).float().mean(0) for part in (drawn, sampled))
+            torch.testing.assert_close(ours, theirs, atol=0.006, rtol=0)
+    # the largest number below 1 chooses the last one, whatever the weights' rounded sum
+    edge = draw(chosen, torch.full((1, 2), 1 - 2**-24), torch.zeros(1, 2), 1.0)
+    torch.testing.assert_close(edge, chosen.mean[:, 0, -1])

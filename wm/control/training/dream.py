@@ -1,0 +1,197 @@
+"""The memory's dream as the world that controllers are tried in (World Models, section 4).
+
+A dream begins in a real episode: the memory takes in some of its steps, and from there on predicts
+what the controller sees. A seed names the frame it begins at and all its noise, as elsewhere it
+names a track: the candidates of a generation share both.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from pydantic import Field
+from torch.nn import functional
+
+from wm.control.policy.controller import ControllerConfig, Controllers, policy_features
+from wm.control.training import value
+from wm.control.training.value import Value
+from wm.core import episodes, seeding
+from wm.core.params import Params, SharedParams
+from wm.memory import latents
+from wm.memory.networks import trained
+from wm.memory.networks.mdnrnn import MDNRNN, State
+from wm.memory.networks.mixture import Mixture
+from wm.nn import compute
+from wm.nn.functions import exp
+
+
+class DreamParams(Params):
+    """How the search dreams."""
+
+    steps: int = Field(ge=1)
+    """Steps of a dream."""
+    context: int = Field(ge=1)
+    """Real steps that the memory takes in before it; fewer where an episode has no more."""
+    temperature: float = Field(gt=0)
+    """The temperature of what is drawn (section 4.1); 1 is the memory's own."""
+    discount: float | None = Field(gt=0, lt=1)
+    """What a reward counts for each step that it is away; what the dream's last state is worth is
+    then added, learned from the real episodes. null: a dream's return is the sum of its rewards."""
+
+
+@dataclass(frozen=True)
+class DreamTask:
+    """Every controller in every dream, in one lockstep."""
+
+    vectors: np.ndarray
+    """The controllers, float (C, P)."""
+    seeds: list[int]
+    """The seeds of the dreams."""
+
+
+@dataclass(frozen=True)
+class Dream:
+    """Dreams from the frames of real episodes; implements wm.control.training.fitness.World."""
+
+    shared: SharedParams
+    """The shared parameters: device and precision."""
+    config: ControllerConfig
+    """What the controllers see."""
+    params: DreamParams
+    """How long dreams are, and what counts in them."""
+    latent_size: int
+    """Z."""
+    memory: Path
+    """The folder of the agent's memory, whose state the controllers see."""
+    dreamer: Path
+    """The folder of the memory that dreams: the same, or one that has learned more since."""
+    starts: tuple[Path, ...]
+    """Folders of encoded episodes, in which dreams begin."""
+
+    @property
+    def inputs(self) -> list[Path]:
+        """The folders that returns depend on."""
+        return list(dict.fromkeys([self.memory, self.dreamer, *self.starts]))
+
+    def create_worker(self) -> DreamWorker:
+        """Returns a worker's memories, and what it knows of the real episodes."""
+        return DreamWorker(self)
+
+    def task(self, vectors: np.ndarray, seeds: list[int], noise_seed: int) -> DreamTask:
+        """Returns the task to have every one of `vectors` (C, P) dream the dreams `seeds`, which
+        say all that there is to draw."""
+        return DreamTask(vectors, seeds)
+
+    @staticmethod
+    def returns(worker: DreamWorker, task: DreamTask) -> list[float]:
+        """Returns the returns of the C x len(seeds) dreams, those of a controller together."""
+        return [float(number) for number in worker.dream(task)[0]]
+
+    @staticmethod
+    def states(worker: DreamWorker, task: DreamTask) -> np.ndarray:
+        """Returns the memory's states in the task's dreams, float32 (N, H)."""
+        return worker.dream(task)[1].flatten(0, 1).numpy()
+
+
+class DreamWorker:
+    """A worker's memories, on one thread, and the real episodes that it dreams from."""
+
+    def __init__(self, dream: Dream) -> None:
+        device = compute.prepare(dream.shared, threads=1).device
+        self._dream, self._device = dream, device
+        self._memory = trained.load(dream.memory, dream.latent_size, device)
+        self._dreamer = self._memory
+        if dream.dreamer != dream.memory:
+            self._dreamer = trained.load(dream.dreamer, dream.latent_size, device)
+        self._episodes = [
+            latents.read(folder, id_) for folder in dream.starts for id_ in episodes.ids_in(folder)
+        ]
+        self._value: Value | None = None
+        if dream.params.discount is not None:
+            self._value = value.fit(self._episodes, self._memory, dream.params.discount)
+
+    @torch.inference_mode()
+    def dream(self, task: DreamTask) -> tuple[torch.Tensor, torch.Tensor]:
+        """Returns the returns of the task's N dreams, float32 (N,), those of a controller together,
+        and the memory's states as the controllers saw them, float32 (steps, N, H)."""
+        params, config = self._dream.params, self._dream.config
+        count, dreams = len(task.vectors), len(task.seeds)
+        starts = [self._start(seed) for seed in task.seeds]
+        z = torch.cat([mu[:, -1] for mu, _ in starts]).repeat(count, 1).to(self._device)
+        seen, known = self._after(self._memory, starts, count), None
+        if self._dreamer is not self._memory:
+            known = self._after(self._dreamer, starts, count)
+        noise = [self._noise(seed) for seed in task.seeds]
+        uniform, normal = (torch.stack(part, 1).to(z.device) for part in zip(*noise, strict=True))
+        vectors = torch.from_numpy(task.vectors.astype(np.float32)).to(z.device)
+        features = policy_features(config, z, seen[0]).shape[1]
+        controllers = Controllers(
+            vectors.repeat_interleave(dreams, 0), features, config.hidden_units
+        )
+        return_, weight = torch.zeros(len(z), device=z.device), torch.ones(len(z), device=z.device)
+        states = torch.empty(params.steps, *seen[0].shape)
+        for step in range(params.steps):
+            states[step] = seen[0]
+            action = controllers.act(policy_features(config, z, seen[0]))
+            if known is None:
+                prediction, seen = self._memory.sequence(z[:, None], action[:, None], seen)
+            else:
+                prediction, known = self._dreamer.sequence(z[:, None], action[:, None], known)
+                seen = self._memory.advance(z, action, seen)
+            drawn = uniform[step].repeat(count, 1), normal[step].repeat(count, 1)
+            z = draw(prediction.mixture, *drawn, params.temperature)
+            return_ += weight * prediction.reward[:, 0]
+            weight *= torch.sigmoid(-prediction.done_logit[:, 0]) * (params.discount or 1.0)
+        if self._value is not None:
+            return_ += weight * self._value(torch.cat([z, seen[0]], dim=1))
+        return return_.cpu(), states
+
+    def _start(self, seed: int) -> tuple[torch.Tensor, torch.Tensor]:
+        """Returns the real steps before the dream `seed` and the frame that it begins at: latents
+        (1, C + 1, Z) and actions (1, C, 3)."""
+        generator = seeding.generator(seed, "train_controller", "start")
+        episode = self._episodes[generator.integers(len(self._episodes))]
+        context, last = self._dream.params.context, len(episode.actions)
+        frame = int(generator.integers(min(context, last), last + 1))
+        first = max(0, frame - context)
+        mu, action = episode.mu[first : frame + 1], episode.actions[first:frame]
+        return torch.from_numpy(mu)[None], torch.from_numpy(action)[None]
+
+    def _after(
+        self, memory: MDNRNN, starts: list[tuple[torch.Tensor, torch.Tensor]], count: int
+    ) -> State:
+        """Returns a memory's state where each of E dreams begins, for each of `count` controllers:
+        (count x E, H) each."""
+        states = []
+        for mu, action in starts:
+            state = memory.begin(1, self._device)
+            if action.shape[1]:
+                z = mu[:, :-1].to(self._device)
+                state = memory.sequence(z, action.to(self._device))[1]
+            states.append(state)
+        h, c = (torch.cat(part).repeat(count, 1) for part in zip(*states, strict=True))
+        return h, c
+
+    def _noise(self, seed: int) -> tuple[torch.Tensor, torch.Tensor]:
+        """Returns all that the dream `seed` draws: uniform and normal numbers, (steps, Z) each."""
+        shape = self._dream.params.steps, self._dream.latent_size
+        generator = torch.Generator().manual_seed(seed)
+        return torch.rand(shape, generator=generator), torch.randn(shape, generator=generator)
+
+
+def draw(
+    mixture: Mixture, uniform: torch.Tensor, normal: torch.Tensor, temperature: float
+) -> torch.Tensor:
+    """Returns z (B, Z) of a mixture over one step, (B, 1, K, Z), by given noise, float32 (B, Z)
+    each: `uniform` in [0, 1) chooses the Gaussian and `normal` the place in it.
+
+    As wm.memory.networks.mixture.sample, seven times as fast, and the same whatever else is drawn.
+    """
+    logpi, mean, logstd = (part[:, 0] for part in mixture)
+    passed = uniform[:, None] >= functional.softmax(logpi / temperature, dim=1).cumsum(dim=1)
+    component = passed.sum(dim=1, keepdim=True).clamp(max=logpi.shape[1] - 1)
+    std = exp(logstd.gather(1, component)[:, 0]) * temperature**0.5
+    return mean.gather(1, component)[:, 0] + std * normal
