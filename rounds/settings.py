@@ -9,6 +9,7 @@ from typing import Literal, TypeVar
 
 from pydantic import Field
 from ruamel.yaml import YAML
+from ruamel.yaml.error import YAMLError
 
 from wm.control.policy.driving import AgentSpec
 from wm.control.training.settings import Search
@@ -87,6 +88,9 @@ def load(stage: str, schema: type[P]) -> P:
         document = YAML(typ="safe").load(PATH.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise UserError(f"{PATH}: not found; run from the repository's root") from None
+    except YAMLError as error:
+        reason = " ".join(str(error).split())
+        raise UserError(f"{PATH}: not valid YAML: {reason}") from None
     section = document.get(stage) if isinstance(document, dict) else None
     if not isinstance(section, dict):
         raise UserError(f"{PATH}: {stage}: missing; git checkout {PATH} brings it back")

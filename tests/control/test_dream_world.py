@@ -1,4 +1,4 @@
-"""Controllers in the memory's dreams: what begins them, what they return, and whose state is seen."""
+"""Controllers in the memory's dreams: what begins them, what they return, whose state is seen."""
 
 from __future__ import annotations
 

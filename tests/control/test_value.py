@@ -9,6 +9,7 @@ import torch
 from tests.control.test_agent import H, Z, memory
 from wm.control.training import value
 from wm.core.car_racing import OFF_FIELD_REWARD
+from wm.core.errors import UserError
 from wm.memory.latents import LatentEpisode
 
 
@@ -78,3 +79,8 @@ def test_a_value_that_is_linear_in_z_is_found() -> None:
     again = value.fit(drives, memory(), 0.5)
     assert np.array_equal(fitted.weights, again.weights)
     assert fitted.bias == again.bias
+
+
+def test_episodes_that_are_too_short_are_a_user_error() -> None:
+    with pytest.raises(UserError, match=r"at 0\.9 a state's worth takes 22 steps after it"):
+        value.fit([episode([1.0] * 22)], memory(), 0.9)

@@ -243,8 +243,8 @@ def versions() -> str:
 
 
 def _imported() -> list[Path]:
-    """Returns the imported files of this package and of the stages, without this room."""
-    packages = (__name__.partition(".")[0], "stages", "__main__")
+    """Returns the imported files of this package, the stages and the rounds, without this room."""
+    packages = (__name__.partition(".")[0], "stages", "rounds", "__main__")
     files = [getattr(module, "__file__", None) for name, module in sys.modules.items()
              if name.partition(".")[0] in packages]  # fmt: skip
     paths = {Path(file).resolve() for file in files if file}

@@ -14,6 +14,7 @@ import torch
 from threadpoolctl import threadpool_limits
 
 from wm.core.car_racing import REWARD_FLOOR, STEP_REWARD
+from wm.core.errors import UserError
 from wm.memory.latents import LatentEpisode
 from wm.memory.networks.mdnrnn import MDNRNN
 
@@ -49,7 +50,8 @@ def fit(episodes: Iterable[LatentEpisode], memory: MDNRNN, discount: float) -> V
     """Returns the value of the states of real episodes, as the policies that drove them earned it.
 
     h is the state before a state's z and action are taken in, as a controller sees it. A reward t
-    steps later counts `discount`**t, clipped at REWARD_FLOOR as the memory's.
+    steps later counts `discount`**t, clipped at REWARD_FLOOR as the memory's. Raises UserError when
+    no episode is long enough to say what a state is worth.
     """
     features, returns = [], []
     for episode in episodes:
@@ -57,6 +59,11 @@ def fit(episodes: Iterable[LatentEpisode], memory: MDNRNN, discount: float) -> V
         seen = np.concatenate([episode.mu[:-1], states(episode, memory)], axis=1)
         features.append(seen[: len(earned)])
         returns.append(earned)
+    if not sum(map(len, returns)):
+        raise UserError(
+            f"dream.discount: at {discount} a state's worth takes {_open(discount)} steps after "
+            "it, and no episode has more; lower it, or null for none"
+        )
     seen, earned = np.concatenate(features).astype(np.float64), np.concatenate(returns)
     centre, spread, mean = seen.mean(axis=0), seen.std(axis=0) + TINY, earned.mean()
     scaled = (seen - centre) / spread
@@ -81,8 +88,12 @@ def discounted(episode: LatentEpisode, discount: float) -> np.ndarray:
         sums[step] = sum_
     if lost:
         return sums
-    open_ = int(np.ceil(np.log(TAIL) / np.log(discount)))
-    return sums[: max(0, len(sums) - open_)]
+    return sums[: max(0, len(sums) - _open(discount))]
+
+
+def _open(discount: float) -> int:
+    """Returns the steps at an episode's end whose states' worth the end leaves open."""
+    return int(np.ceil(np.log(TAIL) / np.log(discount)))
 
 
 @torch.inference_mode()

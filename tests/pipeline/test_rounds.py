@@ -1,0 +1,185 @@
+"""Rounds after the pipeline, under the real DVC: each depends on the one before and runs once."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import yaml
+
+from rounds import settings
+from rounds.__main__ import pipeline
+from rounds.settings import Evaluate, Round, TrainController
+from tests.conftest import Command
+from wm.core import artifacts, episodes
+from wm.core.errors import UserError
+from wm.memory import latents
+
+SMALL = {
+    "drive": {"episodes": 4, "max_steps": 40, "patience": None, "shard_episodes": 2},
+    "train_rnn": {"steps": 4, "batch_size": 4, "sequence_length": 8, "validate_every": 2,
+                  "validation_batches": 1},
+    "train_controller": {
+        "phases": {"on": {"weights": "components", "generations": 2, "population": 4,
+                          "episodes": 3, "repeated_tracks": 1, "sigma": 0.1,
+                          "final_sigma": None}},
+        "dream": {"steps": 5, "context": 10, "temperature": 1.0, "discount": 0.8},
+        "memory_components": 3, "memory_tracks": 2, "max_steps": 40, "shard_episodes": 8,
+        "validate_every": 2, "validation_episodes": 2,
+    },
+    "evaluate": {"episodes": 2, "max_steps": 30, "shard_episodes": 2},
+}  # fmt: skip
+
+
+def change(repository: Path, **changes: dict[str, object]) -> None:
+    """Changes keys of the rounds' parameters, section by section."""
+    path = repository / settings.PATH
+    document = yaml.safe_load(path.read_text())
+    for section, values in changes.items():
+        document[section] |= values
+    path.write_text(yaml.safe_dump(document, sort_keys=False))
+
+
+def ran(done: subprocess.CompletedProcess[str]) -> list[str]:
+    """The stages of the rounds that DVC has run."""
+    return re.findall(r"Running stage 'rounds/dvc.yaml:([\w@]+)'", done.stdout)
+
+
+def locked(repository: Path) -> dict[str, str]:
+    """What the rounds' lock says of every output, path -> hash."""
+    stages = yaml.safe_load((repository / "rounds/dvc.lock").read_text())["stages"]
+    outs = [out for stage in stages.values() for out in stage.get("outs", [])]
+    return {out["path"]: out["md5"] for out in outs}
+
+
+def weights_in(folder: Path) -> bytes:
+    return (folder / "weights.safetensors").read_bytes()
+
+
+@pytest.fixture(scope="module")
+def driven(repository: Path, shell: Command) -> tuple[Path, list[str]]:
+    """The repository after a round in a dream, and the stages that it took."""
+    change(repository, **SMALL)
+    return repository, ran(shell(repository, sys.executable, "-m", "rounds", "1"))
+
+
+def test_a_round_drives_learns_and_searches(driven: tuple[Path, list[str]]) -> None:
+    repository, stages = driven
+    assert sorted(stages) == sorted(
+        ["begin", "drive@0", "train_rnn@1", "train_controller@1", "drive@1", "evaluate"]
+    )
+    first, second = (repository / Round(number).drives for number in (0, 1))
+    # round 0 has the pipeline's controller alone, round 1 that one again and what was found
+    assert len(episodes.ids_in(first / "episodes")) == 4
+    candidates = repository / Round(1).candidates
+    assert {path.name for path in candidates.iterdir()} == {"memory", "0", "1"}
+    vectors = [artifacts.load_tensors(path / "weights.safetensors")["vector"]
+               for path in (candidates / "0", candidates / "1", first / "agent" / "controller",
+                            repository / "models/controller")]  # fmt: skip
+    assert np.array_equal(vectors[0], vectors[2])
+    assert np.array_equal(vectors[0], vectors[3])
+    assert not np.array_equal(vectors[0], vectors[1])
+    # all on the same tracks, and others than before
+    tracks = [[episodes.EpisodeFile(folder / "episodes" / episodes.file_name(id_)).seed
+               for id_ in episodes.ids_in(folder / "episodes")]
+              for folder in (first, second)]  # fmt: skip
+    assert tracks[1][:2] == tracks[1][2:]
+    assert not set(tracks[0]) & set(tracks[1])
+    # the best is kept
+    numbers = json.loads((repository / Round(1).metrics("drive")).read_text())
+    assert numbers["best"] == int(np.argmax(numbers["means"]))
+    assert numbers["mean"] == max(numbers["means"])
+    kept = artifacts.load_tensors(second / "agent" / "controller" / "weights.safetensors")
+    assert np.array_equal(kept["vector"], vectors[numbers["best"]])
+    # what it learns from is what was driven
+    for id_ in episodes.ids_in(second / "episodes"):
+        file = episodes.EpisodeFile(second / "episodes" / episodes.file_name(id_))
+        encoded = latents.read(second / "latents", id_)
+        assert np.array_equal(encoded.actions, file.actions)
+        assert len(encoded.mu) == len(file)
+    # the memory has learned on, and controllers still see the pipeline's
+    weights = [weights_in(repository / path) for path in
+               ("models/rnn", "models/rounds/0/rnn", "models/rounds/1/candidates/memory",
+                "models/rounds/1/rnn")]  # fmt: skip
+    assert weights[0] == weights[1] == weights[2]
+    assert weights[0] != weights[3]
+    assert json.loads((repository / "metrics/rounds/evaluate.json").read_text())["episodes"] == 2
+
+
+def test_a_round_more_runs_nothing_again(driven: tuple[Path, list[str]], shell: Command) -> None:
+    repository, _ = driven
+    before = locked(repository)
+    stages = ran(shell(repository, sys.executable, "-m", "rounds", "2"))
+    assert sorted(stages) == ["drive@2", "evaluate", "train_controller@2", "train_rnn@2"]
+    after = locked(repository)
+    assert {path for path in before if after[path] != before[path]} <= {
+        "metrics/rounds/evaluate.json", "plots/rounds/evaluate.csv"
+    }  # fmt: skip
+    assert ran(shell(repository, sys.executable, "-m", "rounds", "2")) == []
+
+
+def test_forced_with_two_workers_gives_the_same_bytes(
+    driven: tuple[Path, list[str]], shell: Command
+) -> None:
+    repository, _ = driven
+    shell(repository, sys.executable, "-m", "rounds", "1")
+    before = locked(repository)
+    text = (repository / "params.yaml").read_text()
+    (repository / "params.yaml").write_text(re.sub("workers: 1", "workers: 2", text))
+    forced = shell(
+        repository, "dvc", "repro", "--force", "--single-item", "rounds/dvc.yaml:train_controller@1"
+    )
+    assert ran(forced) == ["train_controller@1"]
+    (repository / "params.yaml").write_text(text)
+    assert locked(repository) == before
+
+
+def test_a_round_in_the_simulator_sees_the_newest_memory(
+    driven: tuple[Path, list[str]], tmp_path: Path, shell: Command
+) -> None:
+    repository = shutil.copytree(driven[0], tmp_path / "simulator")
+    change(repository, train_controller={"where": "simulator", "memory": "newest"})
+    shell(repository, sys.executable, "-m", "rounds.train_controller", "1")
+    assert weights_in(repository / Round(1).candidates / "memory") == weights_in(
+        repository / Round(1).dreamer
+    )
+
+
+def test_the_pipeline_is_written_for_as_many_as_are_asked_for() -> None:
+    stages = yaml.safe_load(pipeline(3))
+    assert stages["vars"][1:] == [
+        {"rounds": [0, 1, 2, 3]}, {"before": {"1": 0, "2": 1, "3": 2}}, {"last": 3}
+    ]  # fmt: skip
+    assert stages["stages"] == yaml.safe_load(Path("rounds/pipeline.yaml").read_text())["stages"]
+
+
+@pytest.mark.parametrize(
+    ("section", "line", "complaint"),
+    [
+        (
+            "evaluate",
+            "evaluate: {episodes: 1}",
+            r"rounds/params.yaml: evaluate: episodes: .*mend it",
+        ),
+        ("evaluate", "evaluate: 3", r"rounds/params.yaml: evaluate: missing"),
+        ("evaluate", "evaluate: [", r"rounds/params.yaml: not valid YAML"),
+    ],
+)
+def test_parameters_that_cannot_be_are_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, section: str, line: str, complaint: str
+) -> None:
+    (tmp_path / "rounds").mkdir()
+    (tmp_path / settings.PATH).write_text(line)
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(UserError, match=complaint):
+        settings.load(section, Evaluate)
+
+
+def test_the_committed_parameters_are_valid() -> None:
+    assert settings.load("train_controller", TrainController).where == "dream"
