@@ -6,7 +6,7 @@ export PATH := $(BIN):$(PATH)
 # with it `python -m stages.<name>` would not look in this folder
 unexport PYTHONSAFEPATH
 
-.PHONY: repro test smoke drive dream lint bench verify study report
+.PHONY: repro test smoke drive dream rounds lint bench verify study report
 
 repro: .venv/installed
 	dvc repro
@@ -22,6 +22,11 @@ drive: .venv/installed
 # the published models' dreams, side by side, as one page that opens offline: videos/dream.html
 dream: .venv/installed
 	python -m play.dream $(ARGUMENTS)
+
+# rounds of driving and learning on, after the pipeline (docs/rounds.md): make rounds ROUNDS=3
+ROUNDS ?= 12
+rounds: .venv/installed
+	python -m rounds $(ROUNDS)
 
 lint: .venv/installed
 	ruff check .

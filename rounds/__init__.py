@@ -1,7 +1,7 @@
 """Rounds of driving and learning on, after the pipeline (World Models, section 6).
 
-Round k drives with what was found, trains the memory on with these drives and searches on:
-`dvc repro rounds/dvc.yaml` (docs/rounds.md). A script a stage, `python -m rounds.<name> <round>`.
+Round k trains the memory on with what was driven before, searches on from the best controller and
+drives what it found: `make rounds` (docs/rounds.md). A script a stage: `python -m rounds.drive 1`.
 """
 
 from wm.core import kernels
