@@ -17,6 +17,7 @@ from wm.core.car_racing import MAX_EPISODE_STEPS
 from wm.core.errors import UserError
 from wm.core.params import Params, SharedParams, validated
 from wm.drive.workers import MakeEnv
+from wm.memory.training.settings import Training
 
 PATH = Path("rounds/params.yaml")
 
@@ -36,26 +37,14 @@ class Drive(Params):
     """Frames encoded at a time; part of the result's last bits."""
 
 
-class TrainRnn(Params):
+class TrainRnn(Training):
     """The parameters of train_rnn: as the pipeline's, and one more."""
 
     steps: int = Field(ge=1)
     """Optimisation steps of a round."""
-    batch_size: int = Field(ge=2)
-    """Windows of a step."""
-    sequence_length: int = Field(ge=1)
-    """Steps of a window."""
-    learning_rate: float = Field(gt=0)
-    """Adam's learning rate."""
-    clip: float = Field(gt=0)
-    """The largest absolute value of the gradient's numbers; larger ones are clipped."""
     drives_share: float = Field(gt=0, lt=1)
-    """The share of windows that are of the rounds' drives; the others are of the collected
-    episodes."""
-    validate_every: int = Field(ge=1)
-    """Steps between measurements on held-out windows, of the collected episodes."""
-    validation_batches: int = Field(ge=1)
-    """Batches of held-out windows that are measured."""
+    """The share of a batch's windows that are of the rounds' drives; the others are of the
+    collected episodes."""
 
 
 class TrainController(Search):

@@ -1,17 +1,18 @@
-"""The parameters of the stage train_rnn."""
+"""How the memory is trained: the parameters of the stage train_rnn."""
 
 from __future__ import annotations
 
 from pydantic import Field
 
+from wm.core.params import Params
 from wm.memory.networks.mdnrnn import MdnRnnConfig
 
 
-class TrainRnn(MdnRnnConfig):
-    """The parameters of the stage train_rnn."""
+class Training(Params):
+    """How an MDN-RNN is trained on windows of episodes."""
 
     steps: int = Field(ge=0)
-    """Optimisation steps; 0 is a memory that was never trained, the study's control."""
+    """Optimisation steps; 0 is none, the study's control."""
     batch_size: int = Field(ge=1)
     """Windows of a step."""
     sequence_length: int = Field(ge=1)
@@ -24,3 +25,7 @@ class TrainRnn(MdnRnnConfig):
     """Steps between measurements on held-out windows."""
     validation_batches: int = Field(ge=1)
     """Batches of held-out windows that are measured."""
+
+
+class TrainRnn(MdnRnnConfig, Training):
+    """The parameters of the stage train_rnn."""
