@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
-from rounds.settings import Round
+from rounds.folders import Round
 from wm.core import artifacts
 from wm.core.errors import UserError
 from wm.runtime.entry import main

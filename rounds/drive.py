@@ -10,12 +10,17 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from pydantic import Field
 
 from rounds import settings
-from rounds.settings import Drive
+from rounds.agents import agent_spec
+from rounds.folders import of_command_line
 from wm.control.policy import controller
 from wm.control.policy.driving import RolloutTask, drive_task
 from wm.core import artifacts, episodes, params, seeding
+from wm.core.car_racing import MAX_EPISODE_STEPS
+from wm.core.errors import UserError
+from wm.core.params import Params
 from wm.core.shards import shards
 from wm.env.fast import environment
 from wm.memory import latents
@@ -27,16 +32,36 @@ from wm.runtime.progress import Progress
 from wm.vision.networks import trained as vision
 
 
+class Drive(Params):
+    """The parameters of drive."""
+
+    episodes: int = Field(ge=2)
+    """Episodes of a round. Its candidates share them equally, each on the same tracks."""
+    max_steps: int = Field(ge=1, le=MAX_EPISODE_STEPS)
+    """The number of steps after which an episode is truncated."""
+    patience: int | None = Field(ge=1)
+    """Steps without a new tile that end an episode (null: none do)."""
+    shard_episodes: int = Field(ge=1)
+    """Episodes that a worker drives in lockstep; part of the result's last bits."""
+    encode_batch_size: int = Field(ge=1)
+    """Frames encoded at a time; part of the result's last bits."""
+
+
 def run() -> None:
-    this = settings.of_command_line()
+    this = of_command_line()
     shared, drive = params.load_shared(), settings.load("drive", Drive)
     prepared = compute.prepare(shared, threads=1)
     candidates = sorted(this.candidates.glob("[0-9]*"), key=lambda path: int(path.name))
-    spec = settings.agent_spec(shared, this.candidates / "memory", environment.make)
+    spec = agent_spec(shared, this.candidates / "memory", environment.make)
     config = controller.read_config(candidates[0])
     vectors = [controller.load(path, *spec.sizes())[1] for path in candidates]
     arithmetic.compare([*spec.directories, *candidates], shared)
-    size = max(1, drive.episodes // len(candidates))
+    size = drive.episodes // len(candidates)
+    if size < 2:
+        raise UserError(
+            f"{settings.PATH}: drive.episodes: {drive.episodes} for {len(candidates)} candidates; "
+            f"at least {2 * len(candidates)} give each two tracks"
+        )
     tracks = [seeding.integer(shared.seed, "rounds", "track", this.number, i) for i in range(size)]
     with artifacts.publish(this.drives) as directory:
         recorded, encoded = directory / "episodes", directory / "latents"

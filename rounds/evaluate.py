@@ -4,11 +4,16 @@ from __future__ import annotations
 
 from typing import Any
 
+from pydantic import Field
+
 from rounds import settings
-from rounds.settings import Evaluate
+from rounds.agents import agent_spec
+from rounds.folders import of_command_line
 from wm.control.policy import controller
 from wm.control.policy.driving import RolloutTask, drive_task
 from wm.core import artifacts, params, seeding
+from wm.core.car_racing import MAX_EPISODE_STEPS
+from wm.core.params import Params
 from wm.core.shards import shards
 from wm.env.exact import environment
 from wm.nn import arithmetic, compute
@@ -18,10 +23,21 @@ from wm.runtime.executor import create_executor
 from wm.runtime.progress import Progress
 
 
+class Evaluate(Params):
+    """The parameters of evaluate."""
+
+    episodes: int = Field(ge=2)
+    """Episodes to drive, each on a track of its own."""
+    max_steps: int = Field(ge=1, le=MAX_EPISODE_STEPS)
+    """The number of steps after which an episode is truncated."""
+    shard_episodes: int = Field(ge=1)
+    """Episodes that a worker drives in lockstep; part of the result's last bits."""
+
+
 def run() -> None:
-    agent = settings.of_command_line().agent
+    agent = of_command_line().agent
     shared, evaluate = params.load_shared(), settings.load("evaluate", Evaluate)
-    spec = settings.agent_spec(shared, agent / "memory", environment.make)
+    spec = agent_spec(shared, agent / "memory", environment.make)
     config, vector = controller.load(agent / "controller", *spec.sizes())
     compute.prepare(shared, threads=1)
     arithmetic.compare([*spec.directories, agent / "controller"], shared)

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import shutil
+from typing import Literal
+
+from pydantic import Field
 
 from rounds import settings
-from rounds.settings import Round, TrainController
+from rounds.agents import agent_spec
+from rounds.folders import Round, of_command_line
 from wm.control.policy import controller
 from wm.control.training import evolution
 from wm.control.training.dream import Dream
 from wm.control.training.search import search
+from wm.control.training.settings import Search
 from wm.control.training.simulator import Simulator
 from wm.core import artifacts, params, seeding
 from wm.env.fast import environment
@@ -19,12 +24,22 @@ from wm.runtime.entry import main
 from wm.runtime.executor import create_executor
 
 
+class TrainController(Search):
+    """The parameters of train_controller."""
+
+    memory: Literal["kept", "newest"]
+    """The memory whose state controllers see: the one that they were found with, or this round's,
+    with which those of before drive otherwise."""
+    recent: int = Field(ge=1)
+    """Dreams begin in the drives of the last so many rounds."""
+
+
 def run() -> None:
-    this = settings.of_command_line()
+    this = of_command_line()
     shared, train = params.load_shared(), settings.load("train_controller", TrainController)
     agent = this.before().agent
     memory = this.dreamer if train.memory == "newest" else agent / "memory"
-    spec = settings.agent_spec(shared, memory, environment.make)
+    spec = agent_spec(shared, memory, environment.make)
     config, start = controller.load(agent / "controller", *spec.sizes())
     on_h = controller.reads_memory(config, *spec.sizes())
     compute.prepare(shared, threads=1)

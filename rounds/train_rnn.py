@@ -5,13 +5,15 @@ from __future__ import annotations
 from pathlib import Path
 
 import torch
+from pydantic import Field
 
 from rounds import settings
-from rounds.settings import Round, TrainRnn
+from rounds.folders import Round, of_command_line
 from wm.core import artifacts, episodes, params, seeding
 from wm.memory import latents
 from wm.memory.networks import trained as memory
 from wm.memory.training.learner import MdnRnnLearner
+from wm.memory.training.settings import Training
 from wm.memory.training.windows import Batch, LatentDataset, validation_batches
 from wm.nn import arithmetic, compute
 from wm.runtime.checkpoint import Checkpoint
@@ -23,8 +25,18 @@ from wm.vision.networks import trained as vision
 LATENTS = Path("data/latents")
 
 
+class TrainRnn(Training):
+    """The parameters of train_rnn: as the pipeline's, and one more."""
+
+    steps: int = Field(ge=1)
+    """Optimisation steps of a round."""
+    drives_share: float = Field(gt=0, lt=1)
+    """The share of a batch's windows that are of the rounds' drives; the others are of the
+    collected episodes."""
+
+
 def run() -> None:
-    this = settings.of_command_line()
+    this = of_command_line()
     shared, train = params.load_shared(), settings.load("train_rnn", TrainRnn)
     prepared = compute.prepare(shared, shared.threads)
     before = this.before().dreamer

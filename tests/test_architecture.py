@@ -13,6 +13,10 @@ from wm.runtime import perf
 
 ROOT = Path(__file__).parent.parent
 DVC = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]
+ROUNDS = {
+    name: spec.get("do", spec)
+    for name, spec in yaml.safe_load((ROOT / "rounds/pipeline.yaml").read_text())["stages"].items()
+}
 MODULES = sorted(path.relative_to(ROOT).as_posix() for path in (ROOT / "wm").rglob("*.py"))
 
 ROOMS = {
@@ -77,7 +81,7 @@ def imports(file: str) -> set[str]:
             continue
         for name in names:
             path = Path(*name.split(".")).with_suffix(".py")
-            if name.split(".")[0] in ("wm", "stages") and (ROOT / path).is_file():
+            if name.split(".")[0] in ("wm", "stages", "rounds") and (ROOT / path).is_file():
                 found.add(path.as_posix())
     return found
 
@@ -234,6 +238,20 @@ def test_dvc_deps_are_the_rooms_that_a_stage_imports(stage: str, vision: str) ->
     assert len(deps) <= 11
 
 
+@pytest.mark.parametrize("stage", sorted(ROUNDS))
+def test_the_deps_of_a_round_are_what_its_stages_import(stage: str) -> None:
+    deps = [dep.replace("${vision}", "vae") for dep in ROUNDS[stage]["deps"]]
+    deps = [dep for dep in deps if dep.startswith(("wm/", "rounds/"))]
+    reached = closure(f"rounds/{stage}.py")
+    if "wm/vision/networks/registry.py" in reached:
+        reached |= closure("wm/vision/models/vae/networks.py")
+    files = {file for file in reached if not file.startswith(NEUTRAL)}
+    for file in files:
+        assert any(covers(dep, file) for dep in deps), file
+    for dep in deps:
+        assert any(covers(dep, file) for file in files), f"{dep} is not used"
+
+
 def test_no_stage_depends_on_what_changes_no_result() -> None:
     for stage in STAGES:
         for vision in VISION_MODELS:
@@ -272,7 +290,7 @@ def test_stages_are_thin() -> None:
 
 
 CODE = [*(ROOT / "wm").rglob("*.py"), *(ROOT / "stages").glob("*.py")]
-FOLDERS = ("study", "share", "bench", "verify", "play")
+FOLDERS = ("study", "share", "bench", "verify", "play", "rounds")
 TOOLS = [file for folder in FOLDERS for file in (ROOT / folder).rglob("*.py")]
 EXECUTES = re.compile(
     r"pickle\.loads?\(|allow_pickle=True|weights_only=False"

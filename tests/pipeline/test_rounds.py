@@ -15,7 +15,9 @@ import yaml
 
 from rounds import settings
 from rounds.__main__ import pipeline
-from rounds.settings import Evaluate, Round, TrainController
+from rounds.evaluate import Evaluate
+from rounds.folders import Round
+from rounds.train_controller import TrainController
 from tests.conftest import Command
 from wm.core import artifacts, episodes
 from wm.core.errors import UserError
@@ -138,6 +140,17 @@ def test_forced_with_two_workers_gives_the_same_bytes(
     assert ran(forced) == ["train_controller@1"]
     (repository / "params.yaml").write_text(text)
     assert locked(repository) == before
+
+
+def test_fewer_episodes_than_the_candidates_need_are_named(
+    driven: tuple[Path, list[str]], tmp_path: Path, shell: Command
+) -> None:
+    repository = shutil.copytree(driven[0], tmp_path / "few")
+    change(repository, drive={"episodes": 3})
+    done = shell(repository, sys.executable, "-m", "rounds.drive", "1", check=False)
+    assert done.returncode == 1
+    assert "rounds/params.yaml: drive.episodes: 3 for 2 candidates; at least 4" in done.stderr
+    assert len(episodes.ids_in(repository / Round(1).drives / "episodes")) == 4  # as before
 
 
 def test_a_round_in_the_simulator_sees_the_newest_memory(

@@ -1,0 +1,55 @@
+"""Where a round's files are."""
+
+from __future__ import annotations
+
+import argparse
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class Round:
+    """The folders of a round; those of round 0 hold what the pipeline made."""
+
+    number: int
+    """The number of the round."""
+
+    @property
+    def dreamer(self) -> Path:
+        """The memory that has learned from the drives of all rounds before."""
+        return Path(f"models/rounds/{self.number}/rnn")
+
+    @property
+    def candidates(self) -> Path:
+        """The round's candidates: folders of controllers, named 0, 1, ..., and their `memory`."""
+        return Path(f"models/rounds/{self.number}/candidates")
+
+    @property
+    def drives(self) -> Path:
+        """What the candidates drove: `episodes`, `latents`, and the best one as `agent`."""
+        return Path(f"data/rounds/{self.number}")
+
+    @property
+    def latents(self) -> Path:
+        """The drives as the vision model encodes them."""
+        return self.drives / "latents"
+
+    @property
+    def agent(self) -> Path:
+        """The candidate that drove best: `controller` and `memory`."""
+        return self.drives / "agent"
+
+    def metrics(self, stage: str) -> Path:
+        """Returns the file of a stage's metrics."""
+        return Path(f"metrics/rounds/{self.number}/{stage}.json")
+
+    def before(self) -> Round:
+        """Returns the round before."""
+        return Round(self.number - 1)
+
+
+def of_command_line() -> Round:
+    """Returns the round that the command line names."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("round", type=int, help="0 is what the pipeline made")
+    return Round(parser.parse_args().round)
