@@ -24,7 +24,7 @@ dream: .venv/installed
 	python -m play.dream $(ARGUMENTS)
 
 # rounds of driving and learning on, after the pipeline (docs/rounds.md): make rounds ROUNDS=3
-ROUNDS ?= 12
+ROUNDS ?= 10
 rounds: .venv/installed
 	python -m rounds $(ROUNDS)
 
