@@ -7,16 +7,14 @@ from __future__ import annotations
 
 import shutil
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from pydantic import Field
 
-from rounds import settings
-from rounds.agents import agent_spec
+from rounds import agents, settings
 from rounds.folders import of_command_line
 from wm.control.policy import controller
-from wm.control.policy.driving import RolloutTask, drive_task
+from wm.control.policy.driving import RolloutTask
 from wm.core import artifacts, episodes, params, seeding
 from wm.core.car_racing import MAX_EPISODE_STEPS
 from wm.core.errors import UserError
@@ -27,8 +25,6 @@ from wm.memory import latents
 from wm.nn import arithmetic, compute
 from wm.report.statistics import summary_of_episodes
 from wm.runtime.entry import main
-from wm.runtime.executor import create_executor
-from wm.runtime.progress import Progress
 from wm.vision.networks import trained as vision
 
 
@@ -52,7 +48,7 @@ def run() -> None:
     shared, drive = params.load_shared(), settings.load("drive", Drive)
     prepared = compute.prepare(shared, threads=1)
     candidates = sorted(this.candidates.glob("[0-9]*"), key=lambda path: int(path.name))
-    spec = agent_spec(shared, this.candidates / "memory", environment.make)
+    spec = agents.agent_spec(shared, this.candidates / "memory", environment.make)
     config = controller.read_config(candidates[0])
     vectors = [controller.load(path, *spec.sizes())[1] for path in candidates]
     arithmetic.compare([*spec.directories, *candidates], shared)
@@ -75,14 +71,7 @@ def run() -> None:
             for which, vector in enumerate(vectors)
             for shard in shards(range(size), drive.shard_episodes)
         ]  # fmt: skip
-        rows: list[dict[str, Any]] = []
-        with (
-            Progress("drive", size * len(candidates), "episodes") as progress,
-            create_executor(shared, spec.create_worker) as executor,
-        ):
-            for outcomes in executor.map(drive_task, tasks):
-                rows += [outcome.row(len(rows) + i) for i, outcome in enumerate(outcomes)]
-                progress.advance(len(outcomes))
+        rows = agents.drive(spec, tasks, "drive")
         model = vision.load(Path("models") / shared.vision, prepared)
         for id_ in episodes.ids_in(recorded):
             file = episodes.EpisodeFile(recorded / episodes.file_name(id_))

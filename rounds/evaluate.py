@@ -2,28 +2,22 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from pydantic import Field
 
-from rounds import settings
-from rounds.agents import agent_spec
+from rounds import agents, settings
 from rounds.folders import of_command_line
 from wm.control.policy import controller
-from wm.control.policy.driving import RolloutTask, drive_task
+from wm.control.policy.driving import RolloutTask
 from wm.core import artifacts, params, seeding
 from wm.core.car_racing import MAX_EPISODE_STEPS
-from wm.core.params import Params
 from wm.core.shards import shards
-from wm.env.exact import environment
+from wm.env.exact import checked
 from wm.nn import arithmetic, compute
 from wm.report.statistics import summary_of_episodes
 from wm.runtime.entry import main
-from wm.runtime.executor import create_executor
-from wm.runtime.progress import Progress
 
 
-class Evaluate(Params):
+class Evaluate(checked.RendererParams):
     """The parameters of evaluate."""
 
     episodes: int = Field(ge=2)
@@ -37,7 +31,7 @@ class Evaluate(Params):
 def run() -> None:
     agent = of_command_line().agent
     shared, evaluate = params.load_shared(), settings.load("evaluate", Evaluate)
-    spec = agent_spec(shared, agent / "memory", environment.make)
+    spec = agents.agent_spec(shared, agent / "memory", checked.maker(evaluate))
     config, vector = controller.load(agent / "controller", *spec.sizes())
     compute.prepare(shared, threads=1)
     arithmetic.compare([*spec.directories, agent / "controller"], shared)
@@ -48,14 +42,7 @@ def run() -> None:
         )
         for shard in shards(range(evaluate.episodes), evaluate.shard_episodes)
     ]  # fmt: skip
-    rows: list[dict[str, Any]] = []
-    with (
-        Progress("evaluate", evaluate.episodes, "episodes") as progress,
-        create_executor(shared, spec.create_worker) as executor,
-    ):
-        for outcomes in executor.map(drive_task, tasks):
-            rows += [outcome.row(len(rows) + i) for i, outcome in enumerate(outcomes)]
-            progress.advance(len(outcomes))
+    rows = agents.drive(spec, tasks, "evaluate")
     artifacts.write_csv("plots/rounds/evaluate.csv", rows)
     artifacts.write_json("metrics/rounds/evaluate.json", summary_of_episodes(rows))
 

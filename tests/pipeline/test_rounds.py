@@ -177,7 +177,7 @@ def test_the_pipeline_is_written_for_as_many_as_are_asked_for() -> None:
     [
         (
             "evaluate",
-            "evaluate: {episodes: 1}",
+            "evaluate: {renderer: exact, checked_episodes: 0, episodes: 1}",
             r"rounds/params.yaml: evaluate: episodes: .*mend it",
         ),
         ("evaluate", "evaluate: 3", r"rounds/params.yaml: evaluate: missing"),
