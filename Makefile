@@ -39,8 +39,9 @@ bench: .venv/installed
 	python -m bench
 
 # VAE against VAE-GAN over training seeds, and controls: every cell without a result in results/runs
+# make study ARGUMENTS="-S precision=bf16 -S presets.laptop.evaluate.episodes=1024"
 study: .venv/installed
-	python -m study run
+	python -m study run $(ARGUMENTS)
 
 # results/report.html and the figures of docs/results.md, from what is in results/
 report: .venv/installed

@@ -1,7 +1,7 @@
-"""python -m study run | best | random | exhibits | report
+"""python -m study run | random | exhibits | report
 
-    run       every cell that has no result yet, one after the other
-    best      the best run of the pair, its controller driven over the paper's 1,024 episodes
+    run       every cell that has no result yet, one after the other; several of these at once share
+              the cells
     random    the random policy on evaluate's tracks
     exhibits  pictures and drives of one training seed, from its models
     report    report.html and its figures, from results/
@@ -27,7 +27,8 @@ def main() -> None:
     run = commands.add_parser("run", help="every cell that has no result yet")
     run.add_argument("--only", nargs="+", metavar="CELL", choices=[c.name for c in grid.cells()],
                      help="cells, such as vaegan-3; all of them if left out")  # fmt: skip
-    commands.add_parser("best", help="the best run's controller over the paper's 1,024 episodes")
+    run.add_argument("-S", "--set", action="append", default=[], metavar="KEY=VALUE",
+                     help="a change to params.yaml for every cell, as of dvc exp run")  # fmt: skip
     commands.add_parser("random", help="the random policy on evaluate's tracks")
     exhibit = commands.add_parser("exhibits", help="pictures and drives of one training seed")
     exhibit.add_argument("--seed", type=int, default=0)
@@ -37,10 +38,8 @@ def main() -> None:
         try:
             if arguments.command == "run":
                 only = arguments.only
-                _run([cell for cell in grid.cells() if only is None or cell.name in only])
-            elif arguments.command == "best":
-                best = runs.best()
-                _run([Cell(grid.LONG[best.variant], best.seed)])
+                wanted = grid.cells(arguments.set)
+                _run([cell for cell in wanted if only is None or cell.name in only])
             elif arguments.command == "random":
                 random_policy.write()
             elif arguments.command == "exhibits":
@@ -66,9 +65,15 @@ def _run(wanted: list[Cell]) -> None:
     # what an earlier attempt finished and did not live to keep
     missing = [cell for cell in missing if not _kept(cell)]
     for number, cell in enumerate(missing):
+        if _has_result(cell):  # from another process, meanwhile
+            continue
         _say(f"{cell.name}: {number + 1} of {len(missing)}")
         experiments.check_committed()
-        error = experiments.run(cell)
+        try:
+            error = experiments.run(cell)
+        except experiments.BusyError:
+            _say(f"{cell.name}: another process runs it")
+            continue
         if _kept(cell):
             continue
         if error is None:
@@ -82,7 +87,7 @@ def _without_result(wanted: list[Cell]) -> list[Cell]:
     missing, older = [], []
     for cell in wanted:
         run = runs.load(cell)
-        if run is None or run.error is not None:
+        if run is None or not _has_result(cell):
             missing.append(cell)
         elif not experiments.is_current(run.commit) or run.changes != cell.changes(run.scale):
             older.append(f"{cell.name} ({run.commit[:7]}, {run.scale})")
@@ -90,6 +95,12 @@ def _without_result(wanted: list[Cell]) -> list[Cell]:
         _say(f"kept, though the code has changed since: {', '.join(older)}; to run one again, "
              f"delete its folder in {runs.RUNS}")  # fmt: skip
     return missing
+
+
+def _has_result(cell: Cell) -> bool:
+    """Returns whether a run of the cell that did not fail is kept."""
+    run = runs.load(cell)
+    return run is not None and run.error is None
 
 
 def _check_tracks() -> None:

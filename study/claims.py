@@ -68,12 +68,21 @@ CLAIMS = (
     ),
     Claim(
         "It gives the controller a better reward.",
-        ("evaluate.mean", "evaluate.std", "evaluate.min", "evaluate.laps_finished"),
+        (
+            "evaluate.mean",
+            "evaluate.iqm",
+            "evaluate.failed_percent",
+            "evaluate.std",
+            "evaluate.min",
+            "evaluate.laps_finished",
+        ),
         BETTER,
     ),
 )
 CONTROL_KEYS = (
     "evaluate.mean",
+    "evaluate.iqm",
+    "evaluate.failed_percent",
     "evaluate.std",
     "evaluate.min",
     "evaluate.laps_finished",

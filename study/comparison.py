@@ -14,6 +14,7 @@ from typing import Any, Literal
 import numpy as np
 from scipy import stats
 
+from study.returns import FAILED, PAPER_EPISODES, iqm
 from study.runs import RunRecord
 from wm.core.errors import UserError
 from wm.report.statistics import RESAMPLES, interval
@@ -74,6 +75,9 @@ MEASURES = (
     Measure("train_rnn.open_loop_mse_50", "open-loop error after 50 steps", "lower", 5),
     Measure("train_rnn.seconds", "training the memory (s)", "lower", 0),
     RETURN,
+    Measure("evaluate.iqm", "its interquartile mean over tracks", "higher", 1),
+    Measure("evaluate.failed_percent", f"drives below {FAILED} (%)", "lower", 2),
+    Measure("evaluate.first_mean", f"over the first {PAPER_EPISODES} tracks", "higher", 1),
     Measure("evaluate.std", "its spread over tracks", "lower", 1),
     Measure("evaluate.min", "its worst track", "higher", 0),
     Measure("evaluate.laps_finished", "laps finished", "higher", 0),
@@ -87,11 +91,6 @@ PAIRS = (
     ("vaegan-networks", "networks"),
 )
 """(variant, what it is held against)."""
-
-
-def iqm(values: np.ndarray, axis: int = -1) -> np.ndarray:
-    """Returns the interquartile mean over `axis` (Agarwal et al. 2021, arXiv:2108.13264)."""
-    return np.asarray(stats.trim_mean(values, 0.25, axis=axis))
 
 
 def probability_ahead(ours: np.ndarray, theirs: np.ndarray, axis: int = -1) -> np.ndarray:

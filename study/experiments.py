@@ -42,8 +42,13 @@ CODE = ("wm", "stages", "dvc.yaml", ":(exclude)wm/runtime")
 """What a result depends on, besides params.yaml, as git's pathspecs: wm/runtime changes none."""
 RECORDS = ("params.yaml", "dvc.lock", "metrics", "plots")
 """What an experiment starts from."""
-CLONE = Path(".dvc/tmp/study")
-"""The clone that DVC runs a cell in. What a kill leaves of it is replaced by the next."""
+CLONES = Path(".dvc/tmp/study")
+"""Where the clones lie that DVC runs the cells in. What a kill leaves of one is replaced by the
+cell's next."""
+
+
+class BusyError(UserError):
+    """Another process runs the cell."""
 
 
 def check_committed() -> None:
@@ -86,17 +91,18 @@ def finished(cell: Cell) -> str | None:
 def run(cell: Cell) -> str | None:
     """Runs a cell to its end and prints what DVC prints; returns why it failed, None if it did not.
 
-    Raises UserError while another process runs a cell here.
+    Raises BusyError while another process runs it here.
     """
     changes = cell.changes(_params("HEAD")["scale"])
     settings = [part for change in changes for part in ("-S", change)]
     command = [sys.executable, "-m", "dvc", "exp", "run", "--temp", "--name", cell.name,
                *settings, *TARGETS]  # fmt: skip
     lines = []
-    with _clone() as lock:
+    clone = CLONES / cell.name
+    with _clone(clone) as lock:
         # dvc holds the lock too: if it outlives this process, its clone stays
         with subprocess.Popen(
-            command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, cwd=CLONE,
+            command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, cwd=clone,
             env=environment(), pass_fds=[lock.fileno()],
         ) as process:  # fmt: skip
             assert process.stdout is not None
@@ -114,41 +120,40 @@ def run(cell: Cell) -> str | None:
 def fetch(cell: Cell) -> None:
     """Fetches the cell's experiment from the clone, if there are such; a run that was killed just
     after its end left it there."""
-    if CLONE.exists():
+    clone = CLONES / cell.name
+    if clone.exists():
         references = f"refs/exps/*/{cell.name}"
-        command = ["git", "fetch", "--quiet", str(CLONE), f"+{references}:{references}"]
+        command = ["git", "fetch", "--quiet", str(clone), f"+{references}:{references}"]
         subprocess.run(command, check=False, capture_output=True)
 
 
 @contextlib.contextmanager
-def _clone() -> Iterator[IO[str]]:
-    """Makes CLONE, with this repository's DVC cache and checkpoints, for the block; gives the lock
-    that it holds meanwhile."""
-    CLONE.parent.mkdir(parents=True, exist_ok=True)
-    with open(CLONE.with_suffix(".lock"), "w") as lock, Repo() as repo:
+def _clone(path: Path) -> Iterator[IO[str]]:
+    """Makes a clone, with this repository's DVC cache and checkpoints, for the block; gives the
+    lock that it holds meanwhile."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with open(path.with_name(f"{path.name}.lock"), "w") as lock, Repo() as repo:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise UserError(
-                f"{CLONE}: another process runs a cell in it; wait for it or stop it"
-            ) from None
+            raise BusyError(f"{path}: another process runs this cell") from None
         try:
-            shutil.rmtree(CLONE, ignore_errors=True)
+            shutil.rmtree(path, ignore_errors=True)
             identity = [part for key in ("user.name", "user.email")
                         if (value := _git("config", "--default", "", key))
                         for part in ("--config", f"{key}={value}")]  # fmt: skip
-            _git("clone", "--quiet", "--shared", *identity, ".", str(CLONE))
+            _git("clone", "--quiet", "--shared", *identity, ".", str(path))
             with contextlib.suppress(FileNotFoundError):
-                shutil.copy(".dvc/config.local", CLONE / ".dvc")
-            with Repo(str(CLONE)) as clone, clone.config.edit("local") as config:
+                shutil.copy(".dvc/config.local", path / ".dvc")
+            with Repo(str(path)) as clone, clone.config.edit("local") as config:
                 config["cache"]["dir"] = repo.cache.local_cache_dir
             checkpoints = Path("checkpoints")
             checkpoints.mkdir(exist_ok=True)
-            (CLONE / checkpoints).symlink_to(checkpoints.resolve())
-            (CLONE / ".git/info/exclude").write_text(f"/{checkpoints}\n")
+            (path / checkpoints).symlink_to(checkpoints.resolve())
+            (path / ".git/info/exclude").write_text(f"/{checkpoints}\n")
             yield lock
         finally:
-            shutil.rmtree(CLONE, ignore_errors=True)
+            shutil.rmtree(path, ignore_errors=True)
 
 
 def keep(cell: Cell, revision: str) -> RunRecord:

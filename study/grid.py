@@ -7,6 +7,7 @@ learn from and the same tracks to drive on.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 SEEDS = (0, 1, 2, 3, 4)
@@ -30,6 +31,8 @@ class Cell:
 
     variant: Variant
     seed: int
+    settings: tuple[str, ...] = ()
+    """Arguments of `dvc exp run -S` that all cells of a study have in common."""
 
     @property
     def name(self) -> str:
@@ -39,8 +42,10 @@ class Cell:
     def changes(self, scale: str) -> list[str]:
         """Returns the arguments of `dvc exp run -S` at a scale."""
         preset = f"presets.{scale}"
-        return [change.format(preset=preset) for change in self.variant.changes] + [
-            f"seed={self.seed}"
+        return [
+            *(change.format(preset=preset) for change in self.variant.changes),
+            *self.settings,
+            f"seed={self.seed}",
         ]
 
 
@@ -75,25 +80,15 @@ CONTROLS = (
     ),
 )
 VARIANTS = (VAE, VAEGAN, *CONTROLS)
-LONG_EPISODES = 1024
-"""Episodes that the paper drives its best agent over, besides the 100 (appendix A.4)."""
-LONG = {
-    variant.name: Variant(
-        f"{variant.name}-{LONG_EPISODES}",
-        f"{variant.title}, {LONG_EPISODES:,} episodes",
-        (*variant.changes, f"{{preset}}.evaluate.episodes={LONG_EPISODES}"),
-        (),  # which seed is best, the runs tell
-    )
-    for variant in (VAE, VAEGAN)
-}
-"""Each of the pair with its controller driven so long. Its first tracks are those of every run."""
-TITLES = {variant.name: variant.title for variant in (*VARIANTS, *LONG.values())}
+TITLES = {variant.name: variant.title for variant in VARIANTS}
 OURS, THEIRS = VAEGAN.name, VAE.name
 """The pair that the question is about."""
 
 
-def cells() -> list[Cell]:
-    """Returns the cells of VARIANTS as they are run: the pair first, seed by seed."""
-    pairs = [Cell(variant, seed) for seed in SEEDS for variant in (VAE, VAEGAN)]
-    controls = [Cell(variant, seed) for seed in SEEDS for variant in CONTROLS]
+def cells(settings: Sequence[str] = ()) -> list[Cell]:
+    """Returns the cells of VARIANTS as they are run, the pair first, seed by seed; `settings` are
+    arguments of `dvc exp run -S` for each."""
+    common = tuple(settings)
+    pairs = [Cell(variant, seed, common) for seed in SEEDS for variant in (VAE, VAEGAN)]
+    controls = [Cell(variant, seed, common) for seed in SEEDS for variant in CONTROLS]
     return pairs + [cell for cell in controls if cell.seed in cell.variant.seeds]

@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 import jinja2
-import numpy as np
 import pandas as pd
 
 from study import claims, figures, grid, panels, pictures, random_policy, runs, table, tracks
@@ -21,17 +20,20 @@ from study.figures import Panel
 from study.formatting import number, signed
 from study.grid import OURS, THEIRS, TITLES
 from study.pictures import Exhibits
+from study.returns import FAILED, PAPER_EPISODES
 from study.runs import RESULTS, RunRecord
 from wm.core import artifacts
 from wm.core.errors import UserError
-from wm.report.statistics import summary
 
 PAGE, FIGURES = RESULTS / "report.html", RESULTS / "figures"
 TEMPLATE = Path(__file__).with_name("report.html")
 DASH = "\N{EN DASH}"
-CONTROLLER = "models/controller"
 COLUMNS = (
+    (f"first {PAPER_EPISODES}", "evaluate.first_mean", 1),
+    ("± std", "evaluate.first_std", 1),
+    ("IQM", "evaluate.iqm", 1),
     ("median", "evaluate.median", 1),
+    (f"below {FAILED} (%)", "evaluate.failed_percent", 2),
     ("min", "evaluate.min", 0),
     ("laps", "evaluate.laps_finished", 0),
     ("SSIM", "encode.ssim", 4),
@@ -85,7 +87,6 @@ def _render(
         episodes=_episodes(mine),
         tracks=driven,
         about_tracks=tracks.ABOUT.get(driven, ""),
-        long=_long(kept),
         dreams=pictures.dreams(exhibits),
         drives=[(panel, _svg(panel), facts) for panel, facts in pictures.trajectories(exhibits)],
         cells=exhibits.facts["cells"] if exhibits else [],
@@ -107,36 +108,6 @@ def _episodes(mine: dict[str, list[RunRecord]]) -> str:
     ends."""
     found = {run.metrics["evaluate"]["episodes"] for of in mine.values() for run in of}
     return DASH.join(number(end, 0) for end in sorted({min(found), max(found)})) if found else ""
-
-
-def _long(kept: Sequence[RunRecord]) -> list[dict[str, Any]]:
-    """Returns of each run of grid.LONG the mean return, with 95 % bootstrap intervals: over all its
-    tracks, over those of the run that was chosen, and over the others, which had no part in
-    choosing it. `same` tells whether the controller is the chosen one: on another processor the
-    same seed trains another, which nobody chose."""
-    short = {variant.name: name for name, variant in grid.LONG.items()}
-    shown = []
-    for run in kept:
-        chosen = runs.load(f"{short[run.variant]}-{run.seed}") if run.variant in short else None
-        if chosen is None or run.error is not None or chosen.error is not None:
-            continue
-        if run.tracks != chosen.tracks:  # then none of them had a part in choosing it
-            continue
-        drives = run.curve("evaluate")
-        first = drives["episode"] < chosen.metrics["evaluate"]["episodes"]
-        returns = drives["return"].to_numpy(np.float64)
-        parts = {"all": returns, "first": returns[first], "fresh": returns[~first]}
-        shown.append({
-            "cell": chosen.cell,
-            "variant": chosen.variant,
-            "tracks": run.tracks,
-            "same": run.hashes.get(CONTROLLER) == chosen.hashes.get(CONTROLLER),
-            "processors": [of.machine["processor"] for of in (chosen, run)],
-            "chosen": chosen.metrics["evaluate"]["mean"],
-            "laps": int(drives["lap_finished"].sum()),
-            **{name: {"n": len(of), **summary(of)} for name, of in parts.items()},
-        })  # fmt: skip
-    return shown
 
 
 def _of_the_grid(kept: Sequence[RunRecord]) -> tuple[dict[str, list[RunRecord]], list[RunRecord]]:

@@ -10,10 +10,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 from pydantic import Field
 
-from study import grid, tracks
+from study import returns, tracks
 from study.grid import Cell
 from wm.core import artifacts
 from wm.core.errors import UserError
@@ -72,9 +73,10 @@ class RunRecord(Params):
         return tracks.name(self.curve("evaluate")["seed"])
 
     def row(self) -> dict[str, Any]:
-        """Returns the numbers in one level: `<stage>.<metric>`, what it cost among them, and
-        `train_rnn.nll_gain` (nats a dimension): how much likelier than a linear filter the memory
-        finds what comes. A run that was measured without the filter has no gain."""
+        """Returns the numbers in one level: `<stage>.<metric>`, what it cost among them,
+        `evaluate.<measure>` of returns.measures, and `train_rnn.nll_gain` (nats a dimension): how
+        much likelier than a linear filter the memory finds what comes. A run that was measured
+        without the filter has no gain."""
         flat = {
             f"{stage}.{name}": value
             for numbers in (self.metrics, self.costs)
@@ -83,6 +85,10 @@ class RunRecord(Params):
         }
         if "train_rnn.nll_linear" in flat:
             flat["train_rnn.nll_gain"] = flat["train_rnn.nll_linear"] - flat["train_rnn.nll"]
+        if self.tracks is not None:
+            drives = self.curve("evaluate")["return"].to_numpy(np.float64)
+            found = returns.measures(drives)
+            flat |= {f"evaluate.{name}": value for name, value in found.items()}
         columns = ("cell", "variant", "seed", "scale", "commit", "tracks", "error")
         return {column: getattr(self, column) for column in columns} | flat
 
@@ -123,13 +129,3 @@ def load_all() -> list[RunRecord]:
     """Returns every run that is kept, ordered by name."""
     names = sorted(path.parent.name for path in RUNS.glob("*/run.json"))
     return [run for name in names if (run := load(name)) is not None]
-
-
-def best() -> RunRecord:
-    """Returns the run with the highest mean return of the pair's runs that are kept; UserError if
-    there is none."""
-    pair = [grid.THEIRS, grid.OURS]
-    whole = [run for run in load_all() if run.variant in pair and run.error is None]
-    if not whole:
-        raise UserError(f"{RUNS}: no run yet; run make study")
-    return max(whole, key=lambda run: run.metrics["evaluate"]["mean"])

@@ -9,7 +9,7 @@ import yaml
 from scipy import stats
 
 from study import __main__ as command
-from study import comparison, experiments, grid, runs, table, tracks
+from study import comparison, experiments, grid, returns, runs, table, tracks
 from study.comparison import BETTER, NOT_SHOWN, TOO_FEW, WORSE
 from study.runs import RunRecord
 from tests.conftest import Command
@@ -49,9 +49,7 @@ def test_every_cell_has_its_own_name_and_the_pair_comes_first_seed_by_seed() -> 
 
 
 @pytest.mark.parametrize("scale", SCALES)
-@pytest.mark.parametrize(
-    "variant", [*grid.VARIANTS, *grid.LONG.values()], ids=lambda variant: variant.name
-)
+@pytest.mark.parametrize("variant", grid.VARIANTS, ids=lambda variant: variant.name)
 def test_a_cell_changes_keys_that_params_yaml_has(variant: grid.Variant, scale: str) -> None:
     document = yaml.safe_load((ROOT / "params.yaml").read_text())
     for change in grid.Cell(variant, 0).changes(scale):
@@ -62,6 +60,12 @@ def test_a_cell_changes_keys_that_params_yaml_has(variant: grid.Variant, scale: 
             section = section[name]
         assert last in section, key
         assert type(yaml.safe_load(value)) is type(section[last]), change
+
+
+def test_what_a_study_sets_is_set_in_every_cell() -> None:
+    for cell, plain in zip(grid.cells(["precision=bf16"]), grid.cells(), strict=True):
+        assert {*cell.changes("laptop")} - {*plain.changes("laptop")} == {"precision=bf16"}
+        assert cell.name == plain.name
 
 
 def test_a_run_comes_back_as_it_was_kept_and_a_damaged_one_is_named() -> None:
@@ -119,17 +123,6 @@ def test_an_experiment_is_a_cells_if_all_its_stages_were_run(
         shell(tmp_path, "git", "checkout", "-q", start)
         assert experiments.finished(grid.Cell(grid.VAE, 1)) == (experiment if found else None)
     assert experiments.finished(grid.Cell(grid.VAE, 2)) is None
-
-
-def test_the_best_run_is_a_whole_one_of_the_pair() -> None:
-    with pytest.raises(UserError, match="no run yet"):
-        runs.best()
-    run("vae", 0, [900.0, 902.0])
-    run("vaegan", 3, [903.0, 905.0])
-    run("networks", 1, [999.0, 999.0])
-    run("vaegan-1024", 3, [990.0, 990.0])
-    run("vae", 1, [950.0, 950.0], error="died", metrics={})
-    assert runs.best().cell == "vaegan-3"
 
 
 def test_a_cost_is_taken_from_the_run_that_paid_it() -> None:
@@ -201,6 +194,28 @@ def test_nothing_is_run_beside_runs_on_other_tracks(monkeypatch: pytest.MonkeyPa
     command._run(cells)
 
 
+def test_a_cell_that_another_process_runs_or_has_run_is_left_to_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Two `make study` at once share the cells."""
+    cells = [grid.Cell(grid.VAE, seed) for seed in range(3)]
+    ran = []
+
+    def other_process_is_at_1_and_keeps_2(cell: grid.Cell) -> str | None:
+        if cell.seed == 1:
+            raise experiments.BusyError("busy")
+        ran.append(cell.seed)
+        run("vae", 2, [900.0])
+        return None
+
+    monkeypatch.setattr(experiments, "check_committed", lambda: None)
+    monkeypatch.setattr(experiments, "fetch", lambda cell: None)
+    monkeypatch.setattr(experiments, "run", other_process_is_at_1_and_keeps_2)
+    monkeypatch.setattr(command, "_kept", lambda cell: cell.seed in ran)
+    command._run(cells)
+    assert ran == [0]
+
+
 def test_the_gain_is_that_on_the_linear_filter_where_it_is_measured() -> None:
     memory = {"nll": 0.3, "nll_linear": 0.5, "nll_last_mean": 0.6}
     row = run("vae", 0, [1.0, 2.0], metrics={"train_rnn": memory}).row()
@@ -213,12 +228,21 @@ def test_the_gain_is_that_on_the_linear_filter_where_it_is_measured() -> None:
 def test_iqm_and_probability_against_their_definitions() -> None:
     rng = np.random.default_rng(0)
     values = rng.normal(size=8)
-    assert comparison.iqm(values) == pytest.approx(np.sort(values)[2:6].mean())
+    assert returns.iqm(values) == pytest.approx(np.sort(values)[2:6].mean())
     ours, theirs = rng.integers(0, 4, 5).astype(float), rng.integers(0, 4, 7).astype(float)
     wins = [1.0 if x > y else 0.5 if x == y else 0.0 for x in ours for y in theirs]
     assert comparison.probability_ahead(ours, theirs) == pytest.approx(np.mean(wins))
     both = comparison.probability_ahead(np.stack([ours, -ours]), np.stack([theirs, -theirs]))
     assert both == pytest.approx([np.mean(wins), 1 - np.mean(wins)])
+
+
+def test_a_runs_row_tells_its_failures_and_its_first_hundred_tracks() -> None:
+    drives = [*np.linspace(880.0, 920.0, 100), 599.9, 600.0, 930.0, 940.0]
+    row = run("vae", 0, drives).row()
+    assert row["evaluate.failed_percent"] == pytest.approx(100 / 104)
+    assert row["evaluate.first_mean"] == pytest.approx(900.0)
+    assert row["evaluate.first_std"] == pytest.approx(np.std(drives[:100]))
+    assert row["evaluate.iqm"] == pytest.approx(np.sort(drives)[26:78].mean())
 
 
 def test_the_bootstrap_interval_against_every_resample() -> None:
