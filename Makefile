@@ -33,10 +33,11 @@ lint: .venv/installed
 	ruff format --check .
 	mypy
 
-# side by side with others, on one core: bench/results.json
+# side by side with others, on one core, in fp32 and where the processor has it in bf16: bench/results.json
 bench: .venv/installed
 	pip install --quiet -c constraints.txt '.[bench]'
 	python -m bench
+	-python -m bench --precision bf16
 
 # VAE against VAE-GAN over training seeds, and controls: every cell without a result in results/runs
 # make study ARGUMENTS="-S precision=bf16 -S presets.laptop.evaluate.episodes=1024"

@@ -1,23 +1,25 @@
 """Speed, side by side, on one core: one table and bench/results.json.
 
-python -m bench [--repeats 5] [--only scaling environment agent training loss store memory pipeline]
+python -m bench [--precision fp32] [--repeats 5] [--only environment agent]
+
+In bf16 only the parts are run that have networks. results.json has what each precision showed, with
+its machine.
 """
 
 from __future__ import annotations
 
 import argparse
+import subprocess
 import sys
 import tempfile
 from contextlib import ExitStack
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
-
-import torch
 
 from bench import agent, environment, loss, memory, pipeline, scaling, side_by_side, store, training
 from bench.side_by_side import Contest
 from wm.core import artifacts
+from wm.core.errors import UserError
 from wm.core.params import load_shared
 from wm.drive.workers import WorkerEnvs
 from wm.env.fast.environment import make
@@ -27,20 +29,39 @@ from wm.runtime import perf
 
 RESULTS = Path(__file__).parent / "results.json"
 PARTS = ("scaling", "environment", "agent", "training", "loss", "store", "memory", "pipeline")
+NETWORKS = ("agent", "training", "loss")
+"""The parts that depend on the precision."""
 EPISODES, STEPS = 10, 500
+
+
+def commit() -> str:
+    """Returns the commit that is checked out, with a + if files differ from it."""
+    command = ["git", "describe", "--always", "--abbrev=7", "--exclude=*", "--dirty=+"]
+    return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description="Speed, side by side.")
     parser.add_argument("--repeats", type=int, default=5)
-    parser.add_argument("--only", nargs="+", choices=PARTS, default=PARTS, metavar="PART")
+    parser.add_argument("--precision", choices=("fp32", "bf16"), default="fp32")
+    parser.add_argument("--only", nargs="+", choices=PARTS, metavar="PART")
     arguments = parser.parse_args()
+    shared = load_shared().model_copy(update={"precision": arguments.precision, "device": "cpu"})
+    try:
+        # oneDNN reads its limit once a process, so that a process has one precision
+        device = compute.prepare(shared, threads=1)
+    except UserError as error:
+        sys.exit(f"error: {error}")
+    every = PARTS if arguments.precision == "fp32" else NETWORKS
+    parts = tuple(arguments.only or every)
     content: dict[str, Any] = {
         "machine": side_by_side.machine(),
+        "commit": commit(),
         "repeats": arguments.repeats,
         "stages": artifacts.read_json(perf.PATH),  # of the run that is checked out
         "rows": [],
     }
+    kept = artifacts.read_json(RESULTS) if RESULTS.exists() else {}
 
     def compare(contests: list[Contest]) -> None:
         for contest in contests:
@@ -50,41 +71,39 @@ def main() -> None:
 
     def tell(text: str) -> None:
         print(text, flush=True)
-        if set(arguments.only) == set(PARTS):  # now, so that nothing is lost if what follows fails
-            artifacts.write_json(RESULTS, content)
+        if parts == every:  # now, so that nothing is lost if what follows fails
+            artifacts.write_json(RESULTS, kept | {arguments.precision: content})
 
     with tempfile.TemporaryDirectory() as folder:
-        if "scaling" in arguments.only:
+        if "scaling" in parts:
             with ExitStack() as stack:
                 compare(scaling.contests(Path(folder), stack))
         side_by_side.one_core()
-        shared = load_shared()
-        device = replace(compute.prepare(shared, threads=1), device=torch.device("cpu"))
         directory, scratch = Path(folder) / "episodes", Path(folder) / "scratch"
         directory.mkdir()
         scratch.mkdir()
         task = RecordingTask(list(range(EPISODES)), 0, 0.1, STEPS, directory)
         record(WorkerEnvs(make), task)
-        if "environment" in arguments.only:
+        if "environment" in parts:
             compare(environment.contests())
-        if "agent" in arguments.only:
+        if "agent" in parts:
             compare(agent.contests(device))
-        if "training" in arguments.only:
+        if "training" in parts:
             compare(training.contests(device, directory))
-        if "loss" in arguments.only:
+        if "loss" in parts:
             content["loss"] = loss.rows(device, directory, arguments.repeats)
             tell(loss.table(content["loss"]))
-        if "store" in arguments.only:
+        if "store" in parts:
             compare(store.contests(directory, scratch))
             content["bytes_per_frame"] = store.bytes_per_frame(directory, scratch)
             tell(f"\nbytes a frame: {content['bytes_per_frame']}")
-        if "memory" in arguments.only:
+        if "memory" in parts:
             content["memory"] = memory.rows(directory, scratch)
             tell(memory.table(content["memory"]))
-        if "pipeline" in arguments.only:
+        if "pipeline" in parts:
             content["no_op_repro_seconds"] = pipeline.no_op_seconds(scratch, arguments.repeats)
             tell(f"\na dvc repro with nothing to do: {content['no_op_repro_seconds']} s")
-    if set(arguments.only) != set(PARTS):
+    if parts != every:
         print(f"\nnot written to {RESULTS.name}: a part only", file=sys.stderr)
 
 

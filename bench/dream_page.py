@@ -181,11 +181,11 @@ def _model(
         numpy_helper.from_array(array if array.dtype == np.int64 else array.astype("f4"), name)
         for name, array in arrays.items()
     ]
-    ends = [
+    taken, given = (
         [helper.make_tensor_value_info(key, TensorProto.FLOAT, of[key]) for key in of]
         for of in (inputs, outputs)
-    ]
-    graph = helper.make_graph(nodes, "networks", *ends, kept)
+    )
+    graph = helper.make_graph(nodes, "networks", taken, given, kept)
     made = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
     onnx.checker.check_model(made)
     return made
