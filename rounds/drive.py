@@ -38,7 +38,8 @@ class Drive(Params):
     patience: int | None = Field(ge=1)
     """Steps without a new tile that end an episode (null: none do)."""
     shard_episodes: int = Field(ge=1)
-    """Episodes that a worker drives in lockstep; part of the result's last bits."""
+    """Episodes that a worker drives in lockstep, of as many candidates as there is room for; part
+    of the result's last bits."""
     encode_batch_size: int = Field(ge=1)
     """Frames encoded at a time; part of the result's last bits."""
 
@@ -50,7 +51,7 @@ def run() -> None:
     candidates = sorted(this.candidates.glob("[0-9]*"), key=lambda path: int(path.name))
     spec = agents.agent_spec(shared, this.candidates / "memory", environment.make)
     config = controller.read_config(candidates[0])
-    vectors = [controller.load(path, *spec.sizes())[1] for path in candidates]
+    vectors = np.stack([controller.load(path, *spec.sizes())[1] for path in candidates])
     arithmetic.compare([*spec.directories, *candidates], shared)
     size = drive.episodes // len(candidates)
     if size < 2:
@@ -58,6 +59,7 @@ def run() -> None:
             f"{settings.PATH}: drive.episodes: {drive.episodes} for {len(candidates)} candidates; "
             f"at least {2 * len(candidates)} give each two tracks"
         )
+    together = max(1, drive.shard_episodes // size)  # candidates of a task
     tracks = [seeding.integer(shared.seed, "rounds", "track", this.number, i) for i in range(size)]
     with artifacts.publish(this.drives) as directory:
         recorded, encoded = directory / "episodes", directory / "latents"
@@ -65,10 +67,11 @@ def run() -> None:
         encoded.mkdir()
         tasks = [
             RolloutTask(
-                config, vector[None], [tracks[i] for i in shard], 0, drive.max_steps,
-                drive.patience, record_to=recorded, first_id=which * size + shard[0],
+                config, vectors[group[0] : group[-1] + 1], [tracks[i] for i in shard], 0,
+                drive.max_steps, drive.patience, record_to=recorded,
+                first_id=group[0] * size + shard[0],
             )
-            for which, vector in enumerate(vectors)
+            for group in shards(range(len(vectors)), together)
             for shard in shards(range(size), drive.shard_episodes)
         ]  # fmt: skip
         rows = agents.drive(spec, tasks, "drive")

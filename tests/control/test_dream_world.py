@@ -15,6 +15,7 @@ from wm.control.policy.controller import Controllers, parameter_count
 from wm.control.training import value
 from wm.control.training.dream import Dream, DreamParams, DreamTask, draw
 from wm.control.training.fitness import ReturnFitness
+from wm.core.errors import UserError
 from wm.memory import latents
 from wm.memory.latents import LatentEpisode
 from wm.memory.networks import mixture, trained
@@ -149,3 +150,9 @@ def test_draws_follow_the_mixture() -> None:
     # the largest number below 1 chooses the last one, whatever the weights' rounded sum
     edge = draw(chosen, torch.full((1, 2), 1 - 2**-24), torch.zeros(1, 2), 1.0)
     torch.testing.assert_close(edge, chosen.mean[:, 0, -1])
+
+
+def test_a_dream_of_no_episode_is_one_line(dream: Dream, tmp_path: Path) -> None:
+    (tmp_path / "none").mkdir()
+    with pytest.raises(UserError, match=r"none: no episode in it; run encode$"):
+        replace(dream, starts=(tmp_path / "none",)).create_worker()

@@ -103,6 +103,17 @@ def test_a_step_that_falls_falls_by_the_same_factor_each_generation() -> None:
     assert run("one generation", phases=one)[1][0]["sigma"] == 0.3
 
 
+def test_the_mean_goes_its_share_of_the_way_to_the_selected() -> None:
+    moved = []
+    for rate in (1.0, 0.25):
+        optimizer = PhasedCmaEs(np.zeros(4), [Phase(2, 10, 0.3, ALL, None, rate)], seed=0)
+        optimizer.ask()
+        optimizer.tell(np.arange(10.0))
+        moved.append(optimizer.mean)
+    assert np.abs(moved[0]).max() > 0.01
+    assert moved[1] == pytest.approx(0.25 * moved[0])
+
+
 def test_the_next_solutions_lie_a_step_away() -> None:
     widths = []
     for final in (0.3, 1e-4):

@@ -35,6 +35,8 @@ class Phase:
     final_sigma: float | None = None
     """The step size of the last generation, to which it falls by the same factor each time; None:
     CMA-ES adapts it, and does not let it fall where luck decides most of a return."""
+    mean_rate: float = 1.0
+    """The learning rate of the mean, c_m of Hansen 2016 (equation 9)."""
 
     def step(self, number: int) -> float | None:
         """Returns the step size of the generation `number`, from 0; None where it is adapted."""
@@ -91,6 +93,7 @@ def _strategy(start: np.ndarray, phase: Phase, seed: int, number: int) -> Any:
     generator = seeding.generator(seed, "train_controller", "evolution", number)
     options = {
         "popsize": phase.population,
+        "CMA_cmean": phase.mean_rate,
         "randn": lambda *shape: generator.standard_normal(shape),
         # pycma would seed NumPy's global generator; any seed serves, as randn is ours, but 0 and
         # None mean the clock

@@ -19,6 +19,7 @@ from wm.control.policy.controller import ControllerConfig, Controllers, policy_f
 from wm.control.training import value
 from wm.control.training.value import Value
 from wm.core import episodes, seeding
+from wm.core.errors import UserError
 from wm.core.params import Params, SharedParams
 from wm.memory import latents
 from wm.memory.networks import trained
@@ -88,7 +89,8 @@ class Dream:
     @staticmethod
     def returns(worker: DreamWorker, task: DreamTask) -> list[float]:
         """Returns the returns of the C x len(seeds) dreams, those of a controller together."""
-        return [float(number) for number in worker.dream(task)[0]]
+        returns: list[float] = worker.dream(task)[0].tolist()
+        return returns
 
     @staticmethod
     def states(worker: DreamWorker, task: DreamTask) -> np.ndarray:
@@ -109,6 +111,8 @@ class DreamWorker:
         self._episodes = [
             latents.read(folder, id_) for folder in dream.starts for id_ in episodes.ids_in(folder)
         ]
+        if not self._episodes:
+            raise UserError(f"{dream.starts[0]}: no episode in it; run encode")
         self._value: Value | None = None
         if dream.params.discount is not None:
             self._value = value.fit(self._episodes, self._memory, dream.params.discount)

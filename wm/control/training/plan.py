@@ -31,7 +31,14 @@ def phases(search: Search, on_h: np.ndarray, fitness: ReturnFitness) -> list[Pha
         return lambda mean: directions.coordinates(active)
 
     return [
-        Phase(phase.generations, phase.population, phase.sigma, along(phase), phase.final_sigma)
+        Phase(
+            phase.generations,
+            phase.population,
+            phase.sigma,
+            along(phase),
+            phase.final_sigma,
+            phase.mean_rate,
+        )
         for phase in search.phases.values()
     ]
 

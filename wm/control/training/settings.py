@@ -32,6 +32,10 @@ class SearchPhase(Params):
     final_sigma: float | None = Field(gt=0)
     """The step size of the last, to which it falls by the same factor each time; null: CMA-ES
     adapts it."""
+    mean_rate: float = Field(gt=0, le=1)
+    """The share of the way to the selected candidates' mean that the search's mean goes: c_m of
+    Hansen 2016, 1 by default there. Below 1, candidates lie further apart than the mean moves, and
+    luck counts less in their ranks."""
 
     @field_validator("repeated_tracks")
     @classmethod
