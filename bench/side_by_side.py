@@ -116,7 +116,7 @@ def one_core() -> None:
     cv2.setNumThreads(1)
     torch.set_num_threads(1)
     if hasattr(os, "sched_setaffinity"):
-        os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
+        os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})  # the first serves interrupts
 
 
 def machine() -> dict[str, Any]:
