@@ -5,14 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
-from pydantic import Field
 
 from wm.control.policy import controller
 from wm.control.policy.driving import RolloutTask, agent_spec, drive_task
 from wm.core import artifacts, episodes, params, seeding
-from wm.core.car_racing import MAX_EPISODE_STEPS
 from wm.core.shards import shards
-from wm.env.exact import checked
+from wm.env.exact.checked import Evaluate, maker
 from wm.nn import arithmetic, compute
 from wm.report.statistics import summary_of_episodes
 from wm.runtime.checkpoint import Checkpoint
@@ -24,20 +22,9 @@ from wm.runtime.progress import Progress
 CONTROLLER, EVALUATION = Path("models/controller"), Path("data/evaluation")
 
 
-class Evaluate(checked.RendererParams):
-    """The parameters of the stage evaluate."""
-
-    episodes: int = Field(ge=2)
-    """Episodes to drive, each on a track of its own."""
-    max_steps: int = Field(ge=1, le=MAX_EPISODE_STEPS)
-    """The number of steps after which an episode is truncated."""
-    shard_episodes: int = Field(ge=1)
-    """Episodes that a worker drives in lockstep; part of the result's last bits."""
-
-
 def run() -> None:
     shared, evaluate = params.load("evaluate", Evaluate)
-    make_env = checked.maker(evaluate)
+    make_env = maker(evaluate)
     spec = agent_spec(shared, controller.read_config(CONTROLLER), make_env)
     config, vector = controller.load(CONTROLLER, *spec.sizes())
     compute.prepare(shared, threads=1)
@@ -51,7 +38,7 @@ def run() -> None:
         rows = (checkpoint.load() or {"rows": []})["rows"]
         tasks = [
             RolloutTask(
-                config, vector[None], [seeding.evaluation_seed(i) for i in shard],
+                config, vector[None], [evaluate.seed_of(i) for i in shard],
                 seeding.integer(shared.seed, "evaluate", "noise", number), evaluate.max_steps,
                 record_to=checkpoint.directory, first_id=shard[0],
             )

@@ -7,16 +7,15 @@ import functools
 import numpy as np
 
 from study.runs import RESULTS
-from wm.core import artifacts, seeding
+from wm.core import artifacts, params, seeding
 from wm.core.shards import shards
 from wm.drive.rollout import Outcome, rollout
 from wm.drive.workers import WorkerEnvs
-from wm.env import official
+from wm.env.exact.checked import Evaluate, maker
 from wm.runtime.executor import Processes
 from wm.runtime.progress import Progress
 
 CSV = RESULTS / "random_policy.csv"
-EPISODES, MAX_STEPS, SHARD = 100, 1000, 10
 
 
 class UniformPolicy:
@@ -34,20 +33,23 @@ class UniformPolicy:
         return np.stack([self._streams[i].uniform([-1, 0, 0], 1) for i in live]).astype(np.float32)
 
 
-def drive(envs: WorkerEnvs, ids: list[int]) -> list[Outcome]:
+def drive(drives: Evaluate, envs: WorkerEnvs, ids: list[int]) -> list[Outcome]:
     """Returns the outcomes of the evaluation episodes `ids`."""
-    seeds = [seeding.evaluation_seed(id_) for id_ in ids]
-    return rollout(envs.first(len(ids)), seeds, UniformPolicy(ids), max_steps=MAX_STEPS)
+    seeds = [drives.seed_of(id_) for id_ in ids]
+    policy = UniformPolicy(ids)
+    return rollout(envs.first(len(ids)), seeds, policy, max_steps=drives.max_steps)
 
 
 def write() -> None:
     """Drives the tracks of evaluate and writes the returns, in evaluate's columns."""
+    _, drives = params.load("evaluate", Evaluate)
     rows: list[dict[str, float | int | bool]] = []
+    tasks = shards(range(drives.episodes), drives.shard_episodes)
     with (
-        Progress("random policy", EPISODES, "episodes") as progress,
-        Processes(None, functools.partial(WorkerEnvs, official.make)) as executor,
+        Progress("random policy", drives.episodes, "episodes") as progress,
+        Processes(None, functools.partial(WorkerEnvs, maker(drives))) as executor,
     ):
-        for outcomes in executor.map(drive, shards(list(range(EPISODES)), SHARD)):
+        for outcomes in executor.map(functools.partial(drive, drives), tasks):
             rows += [outcome.row(len(rows) + i) for i, outcome in enumerate(outcomes)]
             progress.advance(len(outcomes))
     artifacts.write_csv(CSV, rows)

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from wm.core.seeding import DEVELOPMENT_OFFSET, EVALUATION_OFFSET
+from wm.core.seeding import DEVELOPMENT_OFFSET, evaluation_seed
 
+FIRST_UNSEEN = evaluation_seed(1024)
+"""Returns on the evaluation tracks before were in sight when the present search was chosen."""
 DEVELOPMENT, EVALUATION, TRAINING = "development", "evaluation", "training"
 ABOUT = {
-    DEVELOPMENT: "The defaults were chosen with returns on the first hundred of the development "
-    "tracks in sight, so that returns on them may be optimistic. Evaluation drives other tracks "
-    "from now on.",
+    DEVELOPMENT: "The defaults were chosen with returns on development tracks in sight, so that "
+    "returns on them may be optimistic. Evaluation drives other tracks from now on.",
     EVALUATION: "Nobody looked at returns on the evaluation tracks while choosing the defaults.",
 }
 """What is to be said of tracks, by their name."""
@@ -23,6 +24,6 @@ def name(seeds: Iterable[int]) -> str:
 
 
 def _name(seed: int) -> str:
-    if seed >= EVALUATION_OFFSET:
+    if seed >= FIRST_UNSEEN:
         return EVALUATION
     return DEVELOPMENT if seed >= DEVELOPMENT_OFFSET else TRAINING

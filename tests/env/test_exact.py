@@ -14,6 +14,7 @@ from tests.env.drivers import Driver, lap, leave, spin, wander
 from tests.env.test_environment import SparseCarRacing
 from verify.soak import car_state
 from wm.core.errors import UserError
+from wm.core.seeding import evaluation_seed
 from wm.drive.telemetry import telemetry
 from wm.env import official
 from wm.env.exact import checked
@@ -178,9 +179,25 @@ def test_what_is_not_gymnasium_s_is_said_on_the_tracks_that_are_checked(
         env.reset(seed=3)
 
 
+DRIVES = {
+    "checked_episodes": 2,
+    "first_track": 5,
+    "episodes": 3,
+    "max_steps": 9,
+    "shard_episodes": 2,
+}
+
+
 @pytest.mark.parametrize("renderer", ["official", "exact"])
 def test_either_renderer_can_be_asked_for(renderer: str) -> None:
-    params = checked.RendererParams.model_validate({"renderer": renderer, "checked_episodes": 2})
-    make_env = pickle.loads(pickle.dumps(checked.maker(params)))
+    drives = checked.Evaluate.model_validate(DRIVES | {"renderer": renderer})
+    make_env = pickle.loads(pickle.dumps(checked.maker(drives)))
     assert (make_env is official.make) == (renderer == "official")
     assert isinstance(make_env(), checked.CheckedCarRacing) == (renderer == "exact")
+
+
+def test_the_first_of_the_episodes_are_checked() -> None:
+    drives = checked.Evaluate.model_validate(DRIVES | {"renderer": "exact"})
+    assert [drives.seed_of(i) for i in range(3)] == [evaluation_seed(i) for i in (5, 6, 7)]
+    made: Any = checked.maker(drives)
+    assert made.args == ((evaluation_seed(5), evaluation_seed(6)),)

@@ -15,12 +15,12 @@ import yaml
 
 from rounds import settings
 from rounds.__main__ import pipeline
-from rounds.evaluate import Evaluate
 from rounds.folders import Round
 from rounds.train_controller import TrainController
 from tests.conftest import Command
 from wm.core import artifacts, episodes
 from wm.core.errors import UserError
+from wm.env.exact.checked import Evaluate
 from wm.memory import latents
 
 SMALL = {
@@ -177,7 +177,7 @@ def test_the_pipeline_is_written_for_as_many_as_are_asked_for() -> None:
     [
         (
             "evaluate",
-            "evaluate: {renderer: exact, checked_episodes: 0, episodes: 1}",
+            "evaluate: {renderer: exact, checked_episodes: 0, first_track: 0, episodes: 1}",
             r"rounds/params.yaml: evaluate: episodes: .*mend it",
         ),
         ("evaluate", "evaluate: 3", r"rounds/params.yaml: evaluate: missing"),

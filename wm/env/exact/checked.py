@@ -12,27 +12,40 @@ import numpy as np
 from pydantic import Field
 
 from wm.core import seeding
+from wm.core.car_racing import MAX_EPISODE_STEPS
 from wm.core.errors import UserError
 from wm.core.params import Params
 from wm.env import official
 from wm.env.exact.environment import ExactCarRacing
 
 
-class RendererParams(Params):
-    """The parameters of what draws official frames."""
+class Evaluate(Params):
+    """The parameters of evaluate, the pipeline's and the rounds': which official tracks are driven,
+    and what draws their frames."""
 
     renderer: Literal["exact", "official"]
     """Our renderer, or gymnasium's own, whose frames ours repeats byte for byte."""
     checked_episodes: int = Field(ge=0)
     """The first episodes, in which each step of the exact renderer is compared with gymnasium's."""
+    first_track: int = Field(ge=0, le=2**28)
+    """The evaluation track of the first episode; the others follow it."""
+    episodes: int = Field(ge=2)
+    """Episodes to drive, each on a track of its own."""
+    max_steps: int = Field(ge=1, le=MAX_EPISODE_STEPS)
+    """The number of steps after which an episode is truncated."""
+    shard_episodes: int = Field(ge=1)
+    """Episodes that a worker drives in lockstep; part of the result's last bits."""
+
+    def seed_of(self, episode: int) -> int:
+        """Returns the track seed of an episode, numbered from 0."""
+        return seeding.evaluation_seed(self.first_track + episode)
 
 
-def maker(params: RendererParams) -> Callable[[], gymnasium.Env]:
-    """Returns what makes evaluation's environments; it is picklable."""
-    if params.renderer == "official":
+def maker(drives: Evaluate) -> Callable[[], gymnasium.Env]:
+    """Returns what makes the environments of the drives; it is picklable."""
+    if drives.renderer == "official":
         return official.make
-    seeds = map(seeding.evaluation_seed, range(params.checked_episodes))
-    return partial(CheckedCarRacing, tuple(seeds))
+    return partial(CheckedCarRacing, tuple(map(drives.seed_of, range(drives.checked_episodes))))
 
 
 class CheckedCarRacing(ExactCarRacing):
