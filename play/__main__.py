@@ -92,8 +92,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--film", type=Path, help=f"where the film goes ({FILM})")
     parser.add_argument("--human", action="store_true", help="drive yourself, in a window")
     given = parser.parse_args(arguments)
-    if given.track < 0 or given.steps < 1:
-        raise UserError("--track counts from 0 and --steps from 1")
+    if given.track < 0 or not 1 <= given.steps <= MAX_EPISODE_STEPS:
+        raise UserError(f"--track counts from 0, and --steps are 1 to {MAX_EPISODE_STEPS}")
+    if given.window and given.film:
+        raise UserError("--window shows the drive and --film films it: leave out one")
     if given.human:
         drive_yourself(given)
     else:
@@ -105,3 +107,5 @@ if __name__ == "__main__":
         main()
     except UserError as error:
         sys.exit(f"error: {error}")
+    except KeyboardInterrupt:
+        sys.exit(130)

@@ -7,7 +7,7 @@ a clone that never goes so far would name all of them.
 from __future__ import annotations
 
 import argparse
-import subprocess
+import os
 import sys
 from pathlib import Path
 
@@ -29,15 +29,16 @@ def pipeline(rounds: int) -> str:
     return variables + STAGES.read_text(encoding="utf-8")
 
 
-def main() -> int:
-    """Returns DVC's exit code."""
+def main() -> None:
+    """Becomes DVC, so that Ctrl-C reaches nothing besides DVC and its stage."""
     parser = argparse.ArgumentParser(prog="python -m rounds", description=__doc__)
     parser.add_argument("rounds", type=int, choices=range(1, 1000), metavar="rounds")
-    parser.add_argument("arguments", nargs="*", help="for dvc repro")
     chosen = parser.parse_args()
     artifacts.write_bytes(PIPELINE, pipeline(chosen.rounds).encode())
-    return subprocess.call(["dvc", "repro", *chosen.arguments, str(PIPELINE)])
+    # the stages' `python` is this one, whether its environment is activated or not
+    os.environ["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
+    os.execv(sys.executable, [sys.executable, "-m", "dvc", "repro", str(PIPELINE)])
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

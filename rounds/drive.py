@@ -67,7 +67,8 @@ def run() -> None:
         encoded.mkdir()
         tasks = [
             RolloutTask(
-                config, vectors[group[0] : group[-1] + 1], [tracks[i] for i in shard], 0,
+                config, vectors[group[0] : group[-1] + 1], [tracks[i] for i in shard],
+                seeding.integer(shared.seed, "rounds", "noise", this.number, group[0], shard[0]),
                 drive.max_steps, drive.patience, record_to=recorded,
                 first_id=group[0] * size + shard[0],
             )

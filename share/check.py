@@ -27,7 +27,7 @@ def check(repo: Repo, remote: str | None) -> Iterator[str]:
     """
     odb = repo.cloud.get_remote_odb(remote, "check") if remote else repo.cache.local
     oids = sorted(oid for oid in odb.all() if OBJECT.fullmatch(oid))
-    damaged = set()
+    present = set(oids)
     with (
         ThreadPoolExecutor(READERS) as readers,
         Progress("check", len(oids), "objects") as progress,
@@ -35,14 +35,15 @@ def check(repo: Repo, remote: str | None) -> Iterator[str]:
         whole = readers.map(lambda oid: _is_whole(odb, oid), oids)
         for oid, is_whole in zip(oids, whole, strict=True):
             if not is_whole:
-                damaged.add(oid)
+                present.remove(oid)
                 odb.delete(oid)
                 yield odb.oid_to_path(oid)
             progress.advance()
     if remote:
-        # a push takes a folder's content for present where the folder's list is
-        for oid in oids:
-            if oid.endswith(".dir") and oid not in damaged and damaged & _content(odb, oid):
+        # A push takes a folder's content for present where the folder's list is. What an earlier
+        # check removed, and did not live to remove the list of, is missing too.
+        for oid in sorted(present):
+            if oid.endswith(".dir") and not _content(odb, oid) <= present:
                 odb.delete(oid)
 
 

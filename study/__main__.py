@@ -16,7 +16,7 @@ from __future__ import annotations
 import argparse
 import sys
 
-from study import exhibits, experiments, grid, random_policy, report, runs, table, tracks
+from study import exhibits, experiments, grid, random_policy, report, runs, settings, table, tracks
 from study.grid import Cell
 from wm.core.errors import UserError
 
@@ -37,6 +37,7 @@ def main() -> None:
     try:
         try:
             if arguments.command == "run":
+                settings.check(arguments.set, experiments.params_at("HEAD"))
                 only = arguments.only
                 wanted = grid.cells(arguments.set)
                 _run([cell for cell in wanted if only is None or cell.name in only])
@@ -58,8 +59,8 @@ def main() -> None:
 def _run(wanted: list[Cell]) -> None:
     """Runs the cells that have no result, one after the other."""
     experiments.check_committed()
-    if missing := _without_result(wanted):
-        _check_tracks()
+    if missing := _without_result(_of_this_scale(wanted)):
+        _check_comparable(missing[0])
     for cell in missing:
         experiments.fetch(cell)
     # what an earlier attempt finished and did not live to keep
@@ -81,15 +82,26 @@ def _run(wanted: list[Cell]) -> None:
         _say(f"{cell.name}: failed: {experiments.keep_failure(cell, error).error}")
 
 
+def _of_this_scale(wanted: list[Cell]) -> list[Cell]:
+    """Returns the cells whose keys params.yaml has; says of the others which it lacks."""
+    document, found = experiments.params_at("HEAD"), []
+    for cell in wanted:
+        if lacking := settings.missing(cell.changes(document["scale"]), document):
+            _say(f"{cell.name}: left out: params.yaml has no {lacking.partition('=')[0]}")
+        else:
+            found.append(cell)
+    return found
+
+
 def _without_result(wanted: list[Cell]) -> list[Cell]:
     """Returns the cells that have none yet, or failed; says of the others which are from other
-    code or parameters than these."""
+    code than this."""
     missing, older = [], []
     for cell in wanted:
         run = runs.load(cell)
         if run is None or not _has_result(cell):
             missing.append(cell)
-        elif not experiments.is_current(run.commit) or run.changes != cell.changes(run.scale):
+        elif not experiments.is_current(run.commit):
             older.append(f"{cell.name} ({run.commit[:7]}, {run.scale})")
     if older:
         _say(f"kept, though the code has changed since: {', '.join(older)}; to run one again, "
@@ -103,13 +115,17 @@ def _has_result(cell: Cell) -> bool:
     return run is not None and run.error is None
 
 
-def _check_tracks() -> None:
-    """Raises UserError if runs are kept that did not drive the tracks that evaluate drives now: no
+def _check_comparable(cell: Cell) -> None:
+    """Raises UserError if runs are kept on other tracks than those that evaluate drives now, or
+    with other parameters than the cell, which has no result yet, in common with the whole study: no
     table would hold both."""
-    others = {run.tracks for run in runs.load_all()} - {None, tracks.EVALUATION}
-    if others:
-        raise UserError(f"{runs.RUNS}: holds runs on {', '.join(map(str, others))} tracks, which "
-                        "do not compare with what runs now; move them elsewhere")  # fmt: skip
+    kept = [run for run in runs.load_all() if run.error is None]
+    mine = settings.common_parameters(experiments.expected_params(cell))
+    others = {run.tracks for run in kept} - {None, tracks.EVALUATION}
+    if others or {run.parameters for run in kept} - {mine}:
+        what = f"{' and '.join(sorted(map(str, others)))} tracks" if others else "other parameters"
+        raise UserError(f"{runs.RUNS}: holds runs with {what}, which do not compare with what runs "
+                        "now; move them elsewhere")  # fmt: skip
 
 
 def _kept(cell: Cell) -> bool:

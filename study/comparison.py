@@ -87,6 +87,7 @@ PAIRS = (
     ("untrained-memory", "vae"),
     ("z", "vae"),
     ("z-hidden", "z"),
+    ("all-weights", "vae"),
     ("networks", "vae"),
     ("vaegan-networks", "networks"),
 )

@@ -4,7 +4,8 @@ Both vision models of one training seed look at the same held-out frames; what i
 by rule. The drives repeat shards of the official evaluation with the car's place recorded, and
 their returns must come out as they were recorded then, to the last bit.
 
-exhibits.json names the seed and the cells, and says of what each array of the other file is:
+exhibits.json names the seed, the cells and their outputs' hashes, and says of what each array of
+the other file is:
 
 frames, reconstruction_<variant>   uint8 (5, 64, 64, 3): the frames at `ranks` (percent) of the
                                    squared error, averaged over both models; `mse` of each
@@ -29,7 +30,6 @@ import torch
 from dvc.api import DVCFileSystem
 
 from stages.encode import Encode
-from stages.evaluate import Evaluate
 from study import experiments, runs
 from study.grid import VAE, VAEGAN, Cell
 from study.runs import EXHIBITS, RunRecord
@@ -44,6 +44,7 @@ from wm.core.params import SharedParams
 from wm.drive.rollout import Env, rollout
 from wm.drive.telemetry import telemetry
 from wm.env import official
+from wm.env.exact.checked import Evaluate
 from wm.memory import latents
 from wm.memory.networks import trained as memory
 from wm.memory.networks.mdnrnn import MDNRNN
@@ -99,6 +100,7 @@ def write(seed: int) -> None:
         facts: dict[str, Any] = {
             "seed": seed,
             "cells": [run.record.cell for run in trained.values()],
+            "hashes": {run.record.cell: run.record.hashes for run in trained.values()},
             "ranks": RANKS,
             "mse": {},
             "traversal": {},

@@ -18,7 +18,6 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
-from functools import reduce
 from pathlib import Path
 from typing import IO, Any
 
@@ -29,7 +28,7 @@ from dvc.repo import Repo
 from ruamel.yaml import YAML
 
 from bench.side_by_side import machine
-from study import runs
+from study import runs, settings
 from study.grid import Cell
 from study.runs import RunRecord
 from verify.workspace import environment
@@ -74,16 +73,24 @@ def revisions(name: str) -> list[str]:
     return [match[1] for match in matches if match]
 
 
+def params_at(revision: str) -> dict[str, Any]:
+    """Returns the content of params.yaml at a revision."""
+    content: dict[str, Any] = _yaml(_git("show", f"{revision}:params.yaml"))
+    return content
+
+
+def expected_params(cell: Cell) -> dict[str, Any]:
+    """Returns the content of params.yaml with which a cell runs at HEAD."""
+    document = params_at("HEAD")
+    return settings.changed(document, cell.changes(document["scale"]))
+
+
 def finished(cell: Cell) -> str | None:
     """Returns the experiment that ran a cell, to the end and with the code and the parameters as
     they are at HEAD; None if there is none."""
-    expected = _params("HEAD")
-    for change in cell.changes(expected["scale"]):
-        key, _, value = change.partition("=")
-        *path, last = key.split(".")
-        reduce(lambda section, name: section[name], path, expected)[last] = _yaml(value)
+    expected = expected_params(cell)
     for revision in revisions(cell.name):
-        if is_current(revision) and _params(revision) == expected and _fits_together(revision):
+        if is_current(revision) and params_at(revision) == expected and _fits_together(revision):
             return revision
     return None
 
@@ -91,15 +98,17 @@ def finished(cell: Cell) -> str | None:
 def run(cell: Cell) -> str | None:
     """Runs a cell to its end and prints what DVC prints; returns why it failed, None if it did not.
 
-    Raises BusyError while another process runs it here.
+    Does nothing where another process has run it meanwhile. Raises BusyError while one does.
     """
-    changes = cell.changes(_params("HEAD")["scale"])
-    settings = [part for change in changes for part in ("-S", change)]
+    changes = cell.changes(params_at("HEAD")["scale"])
+    arguments = [part for change in changes for part in ("-S", change)]
     command = [sys.executable, "-m", "dvc", "exp", "run", "--temp", "--name", cell.name,
-               *settings, *TARGETS]  # fmt: skip
+               *arguments, *TARGETS]  # fmt: skip
     lines = []
     clone = CLONES / cell.name
     with _clone(clone) as lock:
+        if finished(cell) is not None:
+            return None
         # dvc holds the lock too: if it outlives this process, its clone stays
         with subprocess.Popen(
             command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, cwd=clone,
@@ -113,18 +122,21 @@ def run(cell: Cell) -> str | None:
             except KeyboardInterrupt:
                 process.communicate()  # Ctrl-C reached the stage as well, which saves its state
                 raise
-        fetch(cell)
+        fetch(cell, check=process.returncode == 0)
     return None if process.returncode == 0 else _reason("".join(lines))
 
 
-def fetch(cell: Cell) -> None:
+def fetch(cell: Cell, check: bool = False) -> None:
     """Fetches the cell's experiment from the clone, if there are such; a run that was killed just
-    after its end left it there."""
+    after its end left it there. With `check` it raises UserError where that fails."""
     clone = CLONES / cell.name
     if clone.exists():
         references = f"refs/exps/*/{cell.name}"
-        command = ["git", "fetch", "--quiet", str(clone), f"+{references}:{references}"]
-        subprocess.run(command, check=False, capture_output=True)
+        try:
+            _git("fetch", "--quiet", str(clone), f"+{references}:{references}")
+        except UserError:
+            if check:
+                raise
 
 
 @contextlib.contextmanager
@@ -159,7 +171,7 @@ def _clone(path: Path) -> Iterator[IO[str]]:
 def keep(cell: Cell, revision: str) -> RunRecord:
     """Writes results/runs/<cell> from a finished experiment; returns what it wrote."""
     commit = _git("rev-parse", f"{revision}^")
-    parameters = _params(revision)
+    parameters = params_at(revision)
     names = _names(parameters["vision"])
     hashes, costs = output_hashes(revision), _metrics(revision, "perf")
 
@@ -173,6 +185,7 @@ def keep(cell: Cell, revision: str) -> RunRecord:
     record = RunRecord(
         cell=cell.name, variant=cell.variant.name, seed=cell.seed, scale=parameters["scale"],
         changes=cell.changes(parameters["scale"]), commit=commit, machine=_machine(),
+        parameters=settings.common_parameters(parameters),
         metrics={stage: _metrics(revision, names[stage]) for stage in runs.CHAIN},
         costs={stage: cost for stage, name in names.items() if (cost := paid(name))},
         hashes={path: md5 for name in names.values() for path, md5 in hashes[name].items()},
@@ -186,7 +199,7 @@ def keep(cell: Cell, revision: str) -> RunRecord:
 def keep_failure(cell: Cell, error: str) -> RunRecord:
     """Writes results/runs/<cell> for a cell that failed, so that no table leaves it out; returns
     what it wrote."""
-    scale = _params("HEAD")["scale"]
+    scale = params_at("HEAD")["scale"]
     record = RunRecord(
         cell=cell.name, variant=cell.variant.name, seed=cell.seed, scale=scale,
         changes=cell.changes(scale), commit=_git("rev-parse", "HEAD"), machine=_machine(),
@@ -216,7 +229,7 @@ def _locked(revision: str, side: str) -> dict[str, dict[str, str]]:
 def _fits_together(revision: str) -> bool:
     """Returns whether all stages of a run read what the others wrote. An experiment of the same
     name that somebody ran with fewer targets still has the commit's metrics of the others."""
-    names = _names(_params(revision)["vision"]).values()
+    names = _names(params_at(revision)["vision"]).values()
     written, read = output_hashes(revision), _locked(revision, "deps")
     if not {*names} <= {*written}:
         return False
@@ -227,10 +240,6 @@ def _fits_together(revision: str) -> bool:
 def _names(vision: str) -> dict[str, str]:
     """Returns the names in dvc.yaml of runs.STAGES, for a run with this vision model."""
     return {stage: stage.replace("vision", vision) for stage in runs.STAGES}
-
-
-def _params(revision: str) -> dict[str, Any]:
-    return _yaml(_git("show", f"{revision}:params.yaml"))
 
 
 def _yaml(text: str) -> Any:

@@ -33,6 +33,7 @@ COLOURS = {
     "untrained-memory": "#72757e",
     "z": "#4d7f35",
     "z-hidden": "#8a7310",
+    "all-weights": "#2f8f83",
     "networks": "#6a58a8",
     "vaegan-networks": "#a8447a",
 }

@@ -70,6 +70,16 @@ CONTROLS = (
         ("vision=vae", "train_controller.inputs=z", "train_controller.hidden_units=40"),
         SEEDS[:3],
     ),
+    Variant(
+        "all-weights",
+        "VAE, all 867 weights searched after z",
+        (
+            "vision=vae",
+            "{preset}.train_controller.phases.h.weights=all",
+            "{preset}.train_controller.phases.tail.weights=all",
+        ),
+        SEEDS[:3],
+    ),
     Variant("vaegan-networks", "VAE-GAN in the seed networks, depth 8", _NETWORKS, SEEDS[:3]),
     Variant(
         "networks",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,7 +13,7 @@ from study import figures, tracks
 from study.figures import Panel
 from study.formatting import number, signed
 from study.grid import OURS, THEIRS, TITLES
-from study.runs import EXHIBITS
+from study.runs import EXHIBITS, RunRecord
 from wm.core import artifacts
 from wm.report.figures import NAMES
 
@@ -27,12 +28,16 @@ class Exhibits:
     """The arrays, by name."""
 
 
-def read() -> Exhibits | None:
-    """Returns the exhibits, None if there are none yet; UserError when a file is damaged."""
+def read(kept: Sequence[RunRecord]) -> Exhibits | None:
+    """Returns the exhibits, None if there are none of the runs that are kept; UserError when a file
+    is damaged."""
     facts, tensors = EXHIBITS.with_suffix(".json"), EXHIBITS.with_suffix(".safetensors")
     if not (facts.exists() and tensors.exists()):
         return None
-    return Exhibits(artifacts.read_json(facts), artifacts.load_tensors(tensors))
+    exhibits = Exhibits(artifacts.read_json(facts), artifacts.load_tensors(tensors))
+    hashes = {run.cell: run.hashes for run in kept}
+    of_these = all(hashes.get(cell) == of for cell, of in exhibits.facts["hashes"].items())
+    return exhibits if of_these else None
 
 
 def sample(exhibits: Exhibits | None) -> list[tuple[str, str]]:

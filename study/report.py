@@ -49,7 +49,7 @@ def write() -> None:
     kept = table.with_shared_costs(runs.load_all())
     if not kept:
         raise UserError(f"{runs.RUNS}: no run yet; run make study")
-    exhibits = pictures.read()
+    exhibits = pictures.read(kept)
     comparison = artifacts.read_json(table.COMPARISON) if table.COMPARISON.exists() else None
     _write_pictures(kept, exhibits)
     artifacts.write_bytes(PAGE, _render(kept, comparison, exhibits).encode())

@@ -24,5 +24,5 @@ def measures(returns: np.ndarray) -> dict[str, float]:
         "iqm": float(iqm(returns)),
         "failed_percent": float(100 * (returns < FAILED).mean()),
         "first_mean": float(first.mean()),
-        "first_std": float(first.std()),
+        "first_std": float(first.std(ddof=1)),
     }

@@ -45,6 +45,9 @@ class RunRecord(Params):
     """The scale in params.yaml."""
     changes: list[str]
     """The changes to params.yaml at that commit."""
+    parameters: str = ""
+    """What stands for the parameters that it has in common with a study's other runs, as
+    settings.common_parameters has it; empty where it was kept before there was such a thing."""
     commit: str
     """The commit that it started from."""
     machine: dict[str, str | int | float | bool]
@@ -127,5 +130,6 @@ def load(cell: Cell | str) -> RunRecord | None:
 
 def load_all() -> list[RunRecord]:
     """Returns every run that is kept, ordered by name."""
-    names = sorted(path.parent.name for path in RUNS.glob("*/run.json"))
+    # a name with a dot is of a folder that another process is writing
+    names = sorted(path.parent.name for path in RUNS.glob("[!.]*/run.json"))
     return [run for name in names if (run := load(name)) is not None]

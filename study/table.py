@@ -60,9 +60,10 @@ def compare(kept: Sequence[RunRecord]) -> dict[str, Any]:
     comparison.over_tracks says of each seed and, from two seeds on, comparison.over_seeds of each
     measure that all these runs have. `lacking` names the measures that not all of them have.
 
-    Raises UserError unless all runs drove tracks of one name.
+    Raises UserError unless all runs drove tracks of one name and have the same parameters but for
+    those by which cells differ.
     """
-    _check_tracks(kept)
+    _check_alike(kept)
     whole = {(run.variant, run.seed, run.scale): run for run in kept if run.error is None}
     pairs = []
     for ours, theirs in PAIRS:
@@ -92,13 +93,20 @@ def compare(kept: Sequence[RunRecord]) -> dict[str, Any]:
     return {"rule": comparison.VERDICT, "pairs": pairs}
 
 
-def _check_tracks(kept: Sequence[RunRecord]) -> None:
-    """Raises UserError unless all runs drove tracks of one name."""
+def _check_alike(kept: Sequence[RunRecord]) -> None:
+    """Raises UserError unless all runs drove tracks of one name, with the same parameters but for
+    those by which cells differ."""
     cells: dict[str, list[str]] = {}
+    parameters: dict[str, list[str]] = {}
     for run in kept:
         if run.tracks is not None:
-            cells.setdefault(run.tracks, []).append(run.cell)
-    if len(cells) > 1:
-        found = "; ".join(f"{name} tracks: {', '.join(of)}" for name, of in cells.items())
-        raise UserError(f"{runs.RUNS}: returns on different tracks do not compare; move the runs "
-                        f"of one sort elsewhere ({found})")  # fmt: skip
+            cells.setdefault(f"{run.tracks} tracks", []).append(run.cell)
+            parameters.setdefault(f"parameters {run.parameters or 'not known'}", []).append(
+                run.cell
+            )
+    for of_each in (cells, parameters):
+        if len(of_each) > 1:
+            found = "; ".join(f"{name}: {', '.join(of)}" for name, of in of_each.items())
+            raise UserError(f"{runs.RUNS}: returns on different tracks, or with different "
+                            "parameters, do not compare; move the runs of one sort elsewhere "
+                            f"({found})")  # fmt: skip

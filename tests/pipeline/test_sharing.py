@@ -189,6 +189,18 @@ def test_a_damaged_object_is_noticed_and_mended(
     assert pushed.shell(clone, *check).returncode == 0
 
 
+def test_a_check_that_was_killed_is_finished_by_the_next(pushed: Team) -> None:
+    """It had removed a damaged file, and not yet the folder's list, for which a push goes by."""
+    oid = hashlib.md5((pushed.first / "data/episodes/episode_000001.safetensors").read_bytes())
+    name = oid.hexdigest()
+    shared = pushed.server.objects / "files/md5" / name[:2] / name[2:]
+    shared.unlink()
+    time.sleep(1.5)  # what rclone knows of a file is at most a second old
+    pushed.shell(pushed.first, "python", "-m", "share", "check", "-r", "team")
+    pushed.push()
+    assert shared.exists()
+
+
 def test_without_such_a_remote_a_line_says_so(team: Team) -> None:
     for command in ("push", "check"):
         refused = team.shell(

@@ -69,6 +69,10 @@ def test_what_is_not_there_is_one_line(run: Path, tmp_path: Path) -> None:
         main(["--models", str(run)])
     with pytest.raises(UserError, match="--track counts from 0"):
         main(["--track", "-1"])
+    with pytest.raises(UserError, match="--steps are 1 to 1000"):
+        main(["--steps", "1001"])
+    with pytest.raises(UserError, match="leave out one"):
+        main(["--window", "--film", "drive.mp4"])
 
 
 def test_the_published_models_are_those_whose_results_are_committed() -> None:

@@ -234,7 +234,7 @@ def test_a_worker_of_several_threads_or_of_other_code_is_refused(
 def refused(addresses: list[str], before: str = "") -> list[str]:
     """Returns the reasons why `addresses` are no schedulers, a line each and nothing besides."""
     done = subprocess.run([sys.executable, "-c", before + TRY, json.dumps(addresses)], cwd=ROOT,
-                          capture_output=True, text=True, timeout=50)  # fmt: skip
+                          capture_output=True, text=True, timeout=200)  # fmt: skip
     lines = done.stderr.splitlines()
     assert len(lines) == len(addresses), done.stderr
     for line, address in zip(lines, addresses, strict=True):

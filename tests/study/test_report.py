@@ -10,9 +10,10 @@ from study import figures, grid, report, runs, table
 from study.comparison import TOO_FEW, UNJUDGED
 from study.figures import Panel
 from study.runs import RunRecord
+from study.tracks import FIRST_UNSEEN
 from wm.core import artifacts
 from wm.core.errors import UserError
-from wm.core.seeding import DEVELOPMENT_OFFSET, EVALUATION_OFFSET
+from wm.core.seeding import DEVELOPMENT_OFFSET
 
 COSTS = {"seconds": 30.0, "frames_per_second": 99.0, "peak_memory_mb": 600.0}
 PICTURES = {f"{n}.png" for n in ("returns", "curves", "drives", "reconstructions", "dreams")}
@@ -25,7 +26,7 @@ def curve(generator: np.random.Generator, *columns: str) -> str:
 
 def save_run(
     variant: str, seed: int, episodes: int = 12, baseline: str = "nll_linear",
-    first_track: int = EVALUATION_OFFSET,
+    first_track: int = FIRST_UNSEEN,
 ) -> None:  # fmt: skip
     generator = np.random.default_rng([seed, len(variant)])
     returns = 900 + 30 * generator.random(episodes)
@@ -67,7 +68,8 @@ def save_exhibits() -> None:
         tensors |= {f"reconstruction_{variant}": frames(3), f"dream_{variant}": frames(2),
                     f"traversal_{variant}": frames(1, 3)}  # fmt: skip
     facts = {
-        "seed": 0, "cells": ["vae-0", "vaegan-0"], "ranks": [0, 50, 100],
+        "seed": 0, "cells": ["vae-0", "vaegan-0"], "hashes": {"vae-0": {}, "vaegan-0": {}},
+        "ranks": [0, 50, 100],
         "mse": {variant: [0.001, 0.002, 0.003] for variant in ("vae", "vaegan")},
         "traversal": {variant: {"dimensions": [17], "kl": [2.5]} for variant in ("vae", "vaegan")},
         "traversal_values": [-3, 0, 3], "dream_steps": [1, 50],
@@ -93,7 +95,7 @@ def written(tmp_path_factory: pytest.TempPathFactory) -> Path:
                             commit="89abcdef", error="train_rnn: <out> of memory")  # fmt: skip
         runs.save(failure, {})
         save_exhibits()
-        first, second = EVALUATION_OFFSET, EVALUATION_OFFSET + 1
+        first, second = FIRST_UNSEEN, FIRST_UNSEEN + 1
         Path("results/random_policy.csv").write_text(
             f"episode,seed,return\n0,{first},-30.0\n1,{second},-34.0\n"
         )
@@ -247,6 +249,14 @@ def test_without_exhibits_the_page_says_what_makes_them(copy: Path) -> None:
     report.write()
     assert "<code>python -m study exhibits</code>" in page(copy)
     assert {path.name for path in (copy / "figures").iterdir()} == {"returns.png", "curves.png"}
+
+
+def test_exhibits_of_other_models_are_left_out(copy: Path) -> None:
+    facts = artifacts.read_json(copy / "exhibits.json")
+    facts["hashes"]["vae-0"] = {"models/vae": "0" * 32}
+    artifacts.write_json(copy / "exhibits.json", facts)
+    report.write()
+    assert "<code>python -m study exhibits</code>" in page(copy)
 
 
 def test_without_the_pair_or_its_curves_there_is_a_page(copy: Path) -> None:

@@ -1,5 +1,6 @@
 import itertools
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -9,14 +10,15 @@ import yaml
 from scipy import stats
 
 from study import __main__ as command
-from study import comparison, experiments, grid, returns, runs, table, tracks
+from study import comparison, experiments, grid, returns, runs, settings, table, tracks
 from study.comparison import BETTER, NOT_SHOWN, TOO_FEW, WORSE
 from study.runs import RunRecord
+from study.tracks import FIRST_UNSEEN
 from tests.conftest import Command
 from verify.workspace import ROOT
 from wm.core.errors import UserError
 from wm.core.params import SCALES
-from wm.core.seeding import DEVELOPMENT_OFFSET, EVALUATION_OFFSET, evaluation_seed
+from wm.core.seeding import DEVELOPMENT_OFFSET, evaluation_seed
 
 
 @pytest.fixture(autouse=True)
@@ -25,7 +27,7 @@ def in_workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def run(
-    variant: str, seed: int, returns: list[float], first_track: int = EVALUATION_OFFSET,
+    variant: str, seed: int, returns: list[float], first_track: int = FIRST_UNSEEN,
     **changes: object,
 ) -> RunRecord:  # fmt: skip
     """A kept run whose evaluate drove tracks from `first_track` on."""
@@ -51,6 +53,8 @@ def test_every_cell_has_its_own_name_and_the_pair_comes_first_seed_by_seed() -> 
 @pytest.mark.parametrize("scale", SCALES)
 @pytest.mark.parametrize("variant", grid.VARIANTS, ids=lambda variant: variant.name)
 def test_a_cell_changes_keys_that_params_yaml_has(variant: grid.Variant, scale: str) -> None:
+    if (variant.name, scale) == ("all-weights", "paper"):
+        pytest.skip("the paper's search has all weights in its one phase: no such control there")
     document = yaml.safe_load((ROOT / "params.yaml").read_text())
     for change in grid.Cell(variant, 0).changes(scale):
         key, _, value = change.partition("=")
@@ -66,6 +70,52 @@ def test_what_a_study_sets_is_set_in_every_cell() -> None:
     for cell, plain in zip(grid.cells(["precision=bf16"]), grid.cells(), strict=True):
         assert {*cell.changes("laptop")} - {*plain.changes("laptop")} == {"precision=bf16"}
         assert cell.name == plain.name
+
+
+DOCUMENT = yaml.safe_load((ROOT / "params.yaml").read_text())
+
+
+@pytest.mark.parametrize(
+    ("setting", "complaint"),
+    [
+        ("precison=bf16", "-S precison=bf16: not KEY=VALUE with a key that params.yaml has"),
+        ("+train_vae.steps=5", r"-S \+train_vae.steps=5: not KEY=VALUE"),
+        ("precision", "-S precision: not KEY=VALUE"),
+        ("precision.x=1", "-S precision.x=1: not KEY=VALUE"),
+        ("scale=paper", "-S scale=paper: set and commit it in params.yaml"),
+        ("seed=3", "-S seed=3: cells of the study differ by it"),
+        ("vision=vaegan", "-S vision=vaegan: cells of the study differ by it"),
+        ("presets.laptop.train_rnn.steps=0", "cells of the study differ by it"),
+    ],
+)
+def test_a_setting_that_a_study_cannot_have_is_one_line(setting: str, complaint: str) -> None:
+    with pytest.raises(UserError, match=complaint):
+        settings.check([setting], DOCUMENT)
+    settings.check(["precision=bf16", "presets.laptop.evaluate.episodes=1024"], DOCUMENT)
+
+
+def test_runs_have_the_same_parameters_in_common_or_not() -> None:
+    laptop = DOCUMENT | {"scale": "laptop"}
+    mine = settings.common_parameters(laptop)
+    for cell in grid.cells():
+        assert settings.common_parameters(settings.changed(laptop, cell.changes("laptop"))) == mine
+    same = ("workers=7", "film.temperature=0.5", "presets.smoke.train_vae.steps=3")
+    assert settings.common_parameters(settings.changed(laptop, same)) == mine
+    for other in ("precision=bf16", "presets.laptop.evaluate.episodes=7", "encode.batch_size=3"):
+        assert settings.common_parameters(settings.changed(laptop, [other])) != mine
+
+
+def test_runs_with_different_parameters_are_not_compared() -> None:
+    run("vae", 0, [900.0, 910.0], parameters="a")
+    run("vaegan", 0, [900.0, 910.0], parameters="b")
+    with pytest.raises(UserError, match="parameters a: vae-0; parameters b: vaegan-0"):
+        table.write()
+
+
+def test_a_folder_that_is_being_written_is_no_run() -> None:
+    kept = run("vae", 0, [900.0, 910.0])
+    shutil.copytree(kept.directory, kept.directory.with_name(".vae-0.7.tmp"))
+    assert runs.load_all() == [kept]
 
 
 def test_a_run_comes_back_as_it_was_kept_and_a_damaged_one_is_named() -> None:
@@ -150,10 +200,10 @@ def test_over_tracks_pairs_by_track_not_by_place() -> None:
 
 
 def test_tracks_are_named_by_their_seeds() -> None:
-    assert tracks.name([evaluation_seed(0), evaluation_seed(1023)]) == tracks.EVALUATION
-    assert tracks.name([DEVELOPMENT_OFFSET, EVALUATION_OFFSET - 1]) == tracks.DEVELOPMENT
+    assert tracks.name([evaluation_seed(1024), evaluation_seed(9999)]) == tracks.EVALUATION
+    assert tracks.name([DEVELOPMENT_OFFSET, evaluation_seed(1023)]) == tracks.DEVELOPMENT
     assert tracks.name([7]) == tracks.TRAINING
-    assert tracks.name([EVALUATION_OFFSET, DEVELOPMENT_OFFSET]) == "development and evaluation"
+    assert tracks.name([evaluation_seed(1024), DEVELOPMENT_OFFSET]) == "development and evaluation"
 
 
 def test_a_run_says_which_tracks_it_drove() -> None:
@@ -179,16 +229,23 @@ def test_runs_of_one_pair_on_other_tracks_of_one_name_are_not_compared() -> None
         comparison.over_tracks(ours, theirs)
 
 
-def test_nothing_is_run_beside_runs_on_other_tracks(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_nothing_is_run_beside_what_does_not_compare(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     """Hours of driving would end in tables that refuse them."""
+    mine = settings.common_parameters(DOCUMENT)
     monkeypatch.setattr(experiments, "check_committed", lambda: None)
+    monkeypatch.setattr(experiments, "params_at", lambda revision: DOCUMENT)
     monkeypatch.setattr(experiments, "is_current", lambda commit: True)
     cells = [grid.Cell(grid.VAE, 0), grid.Cell(grid.VAE, 1)]
     run("vae", 0, [900.0, 910.0], first_track=DEVELOPMENT_OFFSET)
     command._run(cells[:1])  # which is kept
-    with pytest.raises(UserError, match="holds runs on development tracks"):
+    with pytest.raises(UserError, match="holds runs with development tracks"):
         command._run(cells)
-    run("vae", 0, [900.0, 910.0])
+    run("vae", 0, [900.0, 910.0], parameters="others")
+    with pytest.raises(UserError, match="holds runs with other parameters"):
+        command._run(cells)
+    run("vae", 0, [900.0, 910.0], parameters=mine)
     monkeypatch.setattr(experiments, "fetch", lambda cell: None)
     monkeypatch.setattr(command, "_kept", lambda cell: True)
     command._run(cells)
@@ -209,6 +266,7 @@ def test_a_cell_that_another_process_runs_or_has_run_is_left_to_it(
         return None
 
     monkeypatch.setattr(experiments, "check_committed", lambda: None)
+    monkeypatch.setattr(experiments, "params_at", lambda revision: DOCUMENT)
     monkeypatch.setattr(experiments, "fetch", lambda cell: None)
     monkeypatch.setattr(experiments, "run", other_process_is_at_1_and_keeps_2)
     monkeypatch.setattr(command, "_kept", lambda cell: cell.seed in ran)
@@ -241,7 +299,7 @@ def test_a_runs_row_tells_its_failures_and_its_first_hundred_tracks() -> None:
     row = run("vae", 0, drives).row()
     assert row["evaluate.failed_percent"] == pytest.approx(100 / 104)
     assert row["evaluate.first_mean"] == pytest.approx(900.0)
-    assert row["evaluate.first_std"] == pytest.approx(np.std(drives[:100]))
+    assert row["evaluate.first_std"] == pytest.approx(np.std(drives[:100], ddof=1))
     assert row["evaluate.iqm"] == pytest.approx(np.sort(drives)[26:78].mean())
 
 

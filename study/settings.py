@@ -1,0 +1,79 @@
+"""What of params.yaml tells a study's runs apart, and what they must have in common to compare."""
+
+from __future__ import annotations
+
+import copy
+import hashlib
+import json
+from collections.abc import Iterable, Sequence
+from functools import reduce
+from typing import Any
+
+from ruamel.yaml import YAML
+
+from study.grid import VARIANTS, Cell
+from wm.core.errors import UserError
+
+NO_RESULT = ("workers", "executor", "scheduler", "film")
+"""Keys of params.yaml that change no result of a run."""
+
+
+def keys_of_cells(scale: str) -> set[str]:
+    """Returns the keys of params.yaml by which the cells differ at a scale, with points between
+    the levels."""
+    cells = [Cell(variant, 0) for variant in VARIANTS]
+    return {change.partition("=")[0] for cell in cells for change in cell.changes(scale)}
+
+
+def missing(changes: Iterable[str], document: dict[str, Any]) -> str | None:
+    """Returns the first of `changes` (KEY=VALUE) whose key the document, of params.yaml, does not
+    have; None if it has all of them."""
+    for change in changes:
+        *path, last = change.partition("=")[0].split(".")
+        try:
+            if last not in _section(document, path):
+                return change
+        except (KeyError, TypeError):
+            return change
+    return None
+
+
+def check(settings: Sequence[str], document: dict[str, Any]) -> None:
+    """Raises UserError unless each of a study's settings is KEY=VALUE, with a key that params.yaml,
+    read as `document`, has and by which the cells do not differ."""
+    fixed = keys_of_cells(document["scale"])
+    for setting in settings:
+        key, equals, _ = setting.partition("=")
+        if not equals or missing([setting], document):
+            raise UserError(f"-S {setting}: not KEY=VALUE with a key that params.yaml has")
+        if key == "scale":
+            raise UserError(f"-S {setting}: set and commit it in params.yaml instead")
+        if key in fixed:
+            raise UserError(f"-S {setting}: cells of the study differ by it; leave it out")
+
+
+def changed(document: dict[str, Any], changes: Iterable[str]) -> dict[str, Any]:
+    """Returns the content of params.yaml after `changes`, whose keys it has."""
+    result = copy.deepcopy(document)
+    for change in changes:
+        key, _, value = change.partition("=")
+        *path, last = key.split(".")
+        _section(result, path)[last] = YAML(typ="safe").load(value)  # as DVC reads it
+    return result
+
+
+def common_parameters(document: dict[str, Any]) -> str:
+    """Returns 12 hex digits that stand for the parameters that all runs of a study have in common:
+    equal where, of one scale, only keys of NO_RESULT and those by which cells differ do."""
+    scale = document["scale"]
+    common = copy.deepcopy({key: of for key, of in document.items() if key not in NO_RESULT})
+    common["presets"] = {scale: common["presets"][scale]}
+    for key in keys_of_cells(scale):
+        *path, last = key.split(".")
+        if not missing([key], common):
+            del _section(common, path)[last]
+    return hashlib.sha256(json.dumps(common, sort_keys=True).encode()).hexdigest()[:12]
+
+
+def _section(document: dict[str, Any], path: Sequence[str]) -> dict[str, Any]:
+    return reduce(lambda section, name: section[name], path, document)
