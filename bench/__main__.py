@@ -35,9 +35,15 @@ EPISODES, STEPS = 10, 500
 
 
 def commit() -> str:
-    """Returns the commit that is checked out, with a + if files differ from it."""
-    command = ["git", "describe", "--always", "--abbrev=7", "--exclude=*", "--dirty=+"]
-    return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+    """Returns the commit that is checked out, with a + if files other than RESULTS differ."""
+    apart = f":(exclude){RESULTS.relative_to(Path.cwd())}"
+    changed = _git("status", "--porcelain", "--untracked-files=no", "--", ".", apart)
+    return _git("rev-parse", "--short=7", "HEAD") + ("+" if changed else "")
+
+
+def _git(*arguments: str) -> str:
+    done = subprocess.run(["git", *arguments], capture_output=True, text=True, check=True)
+    return done.stdout.strip()
 
 
 def main() -> None:
