@@ -18,12 +18,13 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import IO, Any
 
 import dvc.api
 import numpy as np
 import threadpoolctl
+from dvc.api import DVCFileSystem
 from dvc.repo import Repo
 from ruamel.yaml import YAML
 
@@ -192,7 +193,12 @@ def keep(cell: Cell, revision: str) -> RunRecord:
     )  # fmt: skip
     curves = {stage: dvc.api.read(f"plots/{names[stage]}.csv", rev=revision)
               for stage in runs.CURVES}  # fmt: skip
-    runs.save(record, curves)
+    files, models = DVCFileSystem(rev=revision), "models/controller"
+    controller = {
+        str(PurePosixPath(path).relative_to(f"/{models}")): files.read_bytes(path)
+        for path in files.find(f"/{models}")
+    }
+    runs.save(record, curves, controller)
     return record
 
 

@@ -2,7 +2,7 @@
 
 run.json holds the metrics of every stage, what they cost, the hashes of the outputs and where and
 from which commit they came; beside it lie the curves and every episode's return, as the stages
-wrote them to plots/. A run that failed has a run.json too, with its last line.
+wrote them to plots/, and the controller. A run that failed has a run.json too, with its last line.
 """
 
 from __future__ import annotations
@@ -109,9 +109,14 @@ class RunRecord(Params):
             raise UserError(f"{path}: {error}; take it from git again") from None
 
 
-def save(run: RunRecord, curves: dict[str, str]) -> None:
-    """Writes a run and its curves (stage -> text of the CSV)."""
+def save(
+    run: RunRecord, curves: dict[str, str], controller: dict[str, bytes] | None = None
+) -> None:
+    """Writes a run, its curves (stage -> text of the CSV) and the files of its controller, by their
+    names."""
     with artifacts.publish(run.directory) as directory:
+        for name, content in (controller or {}).items():
+            artifacts.write_bytes(directory / "controller" / name, content)
         for stage, text in curves.items():
             artifacts.write_bytes(directory / f"{stage}.csv", text.encode())
         artifacts.write_json(directory / "run.json", run.model_dump())

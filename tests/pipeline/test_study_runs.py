@@ -30,6 +30,14 @@ def test_the_study_takes_what_has_been_run_from_the_cache(repository: Path, shel
     assert run["hashes"]["models/controller"] == hashes(repository)["models/controller"]
     returns = json.loads((repository / "metrics/evaluate.json").read_text())
     assert run["metrics"]["evaluate"] == returns
+    controller, driven = (
+        repository / "results/runs/vae-0/controller",
+        repository / "models/controller",
+    )
+    names = sorted(path.name for path in driven.iterdir())
+    assert sorted(path.name for path in controller.iterdir()) == names
+    for name in names:
+        assert (controller / name).read_bytes() == (driven / name).read_bytes()
     cost = json.loads((repository / "metrics/perf.json").read_text())["train_vae"]
     del cost["result"]
     assert run["costs"]["train_vision"] == cost  # the commit's, who paid for it
