@@ -40,7 +40,7 @@ bench: .venv/installed
 	-python -m bench --precision bf16
 
 # VAE against VAE-GAN over training seeds, and controls: every cell without a result in results/runs
-# make study ARGUMENTS="-S precision=bf16 -S presets.laptop.evaluate.episodes=1024"
+# make study ARGUMENTS="-S presets.laptop.evaluate.episodes=1024": the 1,024 tracks of results/runs
 study: .venv/installed
 	python -m study run $(ARGUMENTS)
 
