@@ -98,9 +98,9 @@ def test_the_parameters_count() -> None:
 @pytest.mark.parametrize(
     ("change", "complaint"),
     [
-        ("repeated_tracks: 3", r"phases\.h\.repeated_tracks: Input should be at most the episodes"),
-        ("repeated_tracks: 1, tracks: 2", r"phases\.h\.tracks: unknown key"),
-        ("repeated_tracks: -1", r"phases\.h\.repeated_tracks"),
+        ("repeated_tracks: 3", r"phases\.tail\.repeated_tracks: Input should be at most the episodes"),
+        ("repeated_tracks: 1, tracks: 2", r"phases\.tail\.tracks: unknown key"),
+        ("repeated_tracks: -1", r"phases\.tail\.repeated_tracks"),
     ],
 )
 def test_a_phase_that_cannot_be_is_named(tmp_path: Path, change: str, complaint: str) -> None:
