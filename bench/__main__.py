@@ -9,7 +9,6 @@ its machine.
 from __future__ import annotations
 
 import argparse
-import subprocess
 import sys
 import tempfile
 from contextlib import ExitStack
@@ -18,6 +17,7 @@ from typing import Any
 
 from bench import agent, environment, loss, memory, pipeline, scaling, side_by_side, store, training
 from bench.side_by_side import Contest
+from verify.workspace import git
 from wm.core import artifacts
 from wm.core.errors import UserError
 from wm.core.params import load_shared
@@ -36,14 +36,8 @@ EPISODES, STEPS = 10, 500
 
 def commit() -> str:
     """Returns the commit that is checked out, with a + if files other than RESULTS differ."""
-    apart = f":(exclude){RESULTS.relative_to(Path.cwd())}"
-    changed = _git("status", "--porcelain", "--untracked-files=no", "--", ".", apart)
-    return _git("rev-parse", "--short=7", "HEAD") + ("+" if changed else "")
-
-
-def _git(*arguments: str) -> str:
-    done = subprocess.run(["git", *arguments], capture_output=True, text=True, check=True)
-    return done.stdout.strip()
+    changed = git("status", "--porcelain", "--untracked-files=no", "--", ".", f":!{RESULTS}")
+    return git("rev-parse", "--short=7", "HEAD").strip() + ("+" if changed else "")
 
 
 def main() -> None:

@@ -26,7 +26,6 @@ import numpy as np
 import threadpoolctl
 from dvc.api import DVCFileSystem
 from dvc.repo import Repo
-from ruamel.yaml import YAML
 
 from bench.side_by_side import machine
 from study import runs, settings
@@ -76,7 +75,7 @@ def revisions(name: str) -> list[str]:
 
 def params_at(revision: str) -> dict[str, Any]:
     """Returns the content of params.yaml at a revision."""
-    content: dict[str, Any] = _yaml(_git("show", f"{revision}:params.yaml"))
+    content: dict[str, Any] = settings.read(_git("show", f"{revision}:params.yaml"))
     return content
 
 
@@ -223,7 +222,7 @@ def output_hashes(revision: str) -> dict[str, dict[str, str]]:
 def _locked(revision: str, side: str) -> dict[str, dict[str, str]]:
     """Returns stage -> path -> hash of one side, `deps` or `outs`, of the stages in dvc.lock."""
     try:
-        stages = _yaml(_git("show", f"{revision}:dvc.lock"))["stages"]
+        stages = settings.read(_git("show", f"{revision}:dvc.lock"))["stages"]
     except UserError:  # nothing had been run
         return {}
     return {
@@ -246,10 +245,6 @@ def _fits_together(revision: str) -> bool:
 def _names(vision: str) -> dict[str, str]:
     """Returns the names in dvc.yaml of runs.STAGES, for a run with this vision model."""
     return {stage: stage.replace("vision", vision) for stage in runs.STAGES}
-
-
-def _yaml(text: str) -> Any:
-    return YAML(typ="safe").load(text)  # as DVC reads it
 
 
 def _metrics(revision: str, name: str) -> dict[str, Any]:

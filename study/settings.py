@@ -18,6 +18,11 @@ NO_RESULT = ("workers", "executor", "scheduler", "film")
 """Keys of params.yaml that change no result of a run."""
 
 
+def read(text: str) -> Any:
+    """Returns what YAML says, as DVC reads it."""
+    return YAML(typ="safe").load(text)
+
+
 def keys_of_cells(scale: str) -> set[str]:
     """Returns the keys of params.yaml by which the cells differ at a scale, with points between
     the levels."""
@@ -29,7 +34,7 @@ def missing(changes: Iterable[str], document: dict[str, Any]) -> str | None:
     """Returns the first of `changes` (KEY=VALUE) whose key the document, of params.yaml, does not
     have; None if it has all of them."""
     for change in changes:
-        *path, last = change.partition("=")[0].split(".")
+        *path, last = _names(change)
         try:
             if last not in _section(document, path):
                 return change
@@ -56,9 +61,8 @@ def changed(document: dict[str, Any], changes: Iterable[str]) -> dict[str, Any]:
     """Returns the content of params.yaml after `changes`, whose keys it has."""
     result = copy.deepcopy(document)
     for change in changes:
-        key, _, value = change.partition("=")
-        *path, last = key.split(".")
-        _section(result, path)[last] = YAML(typ="safe").load(value)  # as DVC reads it
+        *path, last = _names(change)
+        _section(result, path)[last] = read(change.partition("=")[2])
     return result
 
 
@@ -69,10 +73,15 @@ def common_parameters(document: dict[str, Any]) -> str:
     common = copy.deepcopy({key: of for key, of in document.items() if key not in NO_RESULT})
     common["presets"] = {scale: common["presets"][scale]}
     for key in keys_of_cells(scale):
-        *path, last = key.split(".")
+        *path, last = _names(key)
         if not missing([key], common):
             del _section(common, path)[last]
     return hashlib.sha256(json.dumps(common, sort_keys=True).encode()).hexdigest()[:12]
+
+
+def _names(change: str) -> list[str]:
+    """Returns the names that lead to the key of a change, KEY=VALUE or KEY alone."""
+    return change.partition("=")[0].split(".")
 
 
 def _section(document: dict[str, Any], path: Sequence[str]) -> dict[str, Any]:
