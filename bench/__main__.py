@@ -36,7 +36,8 @@ EPISODES, STEPS = 10, 500
 
 def commit() -> str:
     """Returns the commit that is checked out, with a + if files other than RESULTS differ."""
-    changed = git("status", "--porcelain", "--untracked-files=no", "--", ".", f":!{RESULTS}")
+    apart = f":(exclude){RESULTS}"
+    changed = git("status", "--porcelain", "--untracked-files=no", "--", ".", apart)
     return git("rev-parse", "--short=7", "HEAD").strip() + ("+" if changed else "")
 
 
