@@ -60,7 +60,7 @@ def main() -> None:
         numbers = iter(range(10**6))
 
         def generation(executor: Any, shard: int, population: int) -> Callable[[], float]:
-            world = Simulator(spec, SHAPE, STEPS, None)
+            world = Simulator(spec, SHAPE, STEPS, None, 0.0)
             fitness = ReturnFitness(executor, world, 0, EPISODES * shard)
 
             def rate() -> float:

@@ -63,7 +63,7 @@ def contests(folder: Path, stack: ExitStack) -> list[Contest]:
 
     def generation(count: int, population: int) -> Callable[[], float]:
         fitness = ReturnFitness(
-            drivers[count], Simulator(spec, shape, STEPS, None), seed=0,
+            drivers[count], Simulator(spec, shape, STEPS, None, 0.0), seed=0,
             shard_episodes=4 * min(16, population // 2),
         )  # fmt: skip
         vectors = np.tile(idle, (population, 1))

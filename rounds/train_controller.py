@@ -43,7 +43,9 @@ def run() -> None:
     config, start = controller.load(agent / "controller", *spec.sizes())
     on_h = controller.reads_memory(config, *spec.sizes())
     compute.prepare(shared, threads=1)
-    world: Simulator | Dream = Simulator(spec, config, train.max_steps, train.patience)
+    world: Simulator | Dream = Simulator(
+        spec, config, train.max_steps, train.patience, train.off_road_cost
+    )
     if train.where == "dream":
         recent = range(max(0, this.number - train.recent), this.number)
         starts = tuple(Round(number).latents for number in recent)

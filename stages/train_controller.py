@@ -30,7 +30,9 @@ def run() -> None:
     on_h = controller.reads_memory(config, *spec.sizes())
     start = controller.biased(train.start_bias, len(on_h))
     compute.prepare(shared, threads=1)
-    world: Simulator | Dream = Simulator(spec, config, train.max_steps, train.patience)
+    world: Simulator | Dream = Simulator(
+        spec, config, train.max_steps, train.patience, train.off_road_cost
+    )
     if train.where == "dream":
         size = spec.sizes()[0]
         world = Dream(shared, config, train.dream, size, MEMORY, MEMORY, (LATENTS,))

@@ -88,6 +88,7 @@ PAIRS = (
     ("z", "vae"),
     ("z-hidden", "z"),
     ("all-weights", "vae"),
+    ("return-alone", "vae"),
     ("networks", "vae"),
     ("vaegan-networks", "networks"),
 )

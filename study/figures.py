@@ -34,6 +34,7 @@ COLOURS = {
     "z": "#4d7f35",
     "z-hidden": "#8a7310",
     "all-weights": "#2f8f83",
+    "return-alone": "#b0443a",
     "networks": "#6a58a8",
     "vaegan-networks": "#a8447a",
 }

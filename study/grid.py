@@ -80,6 +80,12 @@ CONTROLS = (
         ),
         SEEDS[:3],
     ),
+    Variant(
+        "return-alone",
+        "VAE, wheels off the road cost nothing",
+        ("vision=vae", "{preset}.train_controller.off_road_cost=0.0"),
+        SEEDS[:3],
+    ),
     Variant("vaegan-networks", "VAE-GAN in the seed networks, depth 8", _NETWORKS, SEEDS[:3]),
     Variant(
         "networks",

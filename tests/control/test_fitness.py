@@ -22,8 +22,8 @@ def spec(tmp_path: Path) -> AgentSpec:
     return saved_spec(tmp_path)
 
 
-def simulator(spec: AgentSpec) -> Simulator:
-    return Simulator(spec, config(), max_steps=60, patience=None)
+def simulator(spec: AgentSpec, off_road_cost: float = 0.0) -> Simulator:
+    return Simulator(spec, config(), 60, patience=None, off_road_cost=off_road_cost)
 
 
 def test_fitness_does_not_depend_on_the_workers(spec: AgentSpec) -> None:
@@ -73,6 +73,18 @@ def test_validation_is_always_on_the_same_tracks_and_never_on_fitness_ones(spec:
         fitness.training(vector, number, 3)
     assert len({seed for _, seed in seen}) == 15
     assert validation.isdisjoint(seed for _, seed in seen)
+
+
+def test_wheels_off_the_road_cost_in_training_and_not_in_validation(spec: AgentSpec) -> None:
+    fast = np.zeros(parameter_count(config(), 4, 8))
+    fast[-3:] = 1.0, 2.0, -2.0  # a circle to the right, on full gas: off the road at once
+    returns = {}
+    for cost in (0.0, 0.5):
+        with Processes(1, spec.create_worker) as executor:
+            fitness = ReturnFitness(executor, simulator(spec, cost), seed=0, shard_episodes=4)
+            returns[cost] = fitness.training(fast[None], 0, 2).fitness, fitness.validation(fast, 2)
+    assert returns[0.5][0] < returns[0.0][0] - 10
+    assert returns[0.5][1] == returns[0.0][1]
 
 
 def test_repeated_tracks_are_driven_beside_new_ones(spec: AgentSpec) -> None:

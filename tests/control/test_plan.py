@@ -55,8 +55,8 @@ def train(inputs: str = "zh") -> TrainController:
         "phases": phases, "memory_components": 2, "memory_tracks": 5, "weight_decay": 0,
         "where": "simulator",
         "dream": {"steps": 1, "context": 1, "temperature": 1, "discount": None},
-        "max_steps": 10, "patience": None, "shard_episodes": 4, "validate_every": 1,
-        "validation_episodes": 1,
+        "max_steps": 10, "patience": None, "off_road_cost": 0.0, "shard_episodes": 4,
+        "validate_every": 1, "validation_episodes": 1,
     })  # fmt: skip
 
 

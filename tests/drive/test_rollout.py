@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
 from typing import Any
 
 import gymnasium
@@ -111,6 +112,32 @@ def test_a_tile_in_time_renews_patience() -> None:
     (outcome,) = rollout([Tiles({10, 20, 30})], [0], Plus(), max_steps=35, patience=11)
     assert outcome.steps == 35
     assert outcome.return_ == pytest.approx(15 - 3.5)
+
+
+class OnGrass(Tiles):
+    """Has its rear wheels on the grass from the third step on, and reaches no tile."""
+
+    def __init__(self) -> None:
+        super().__init__(set())
+
+    @property
+    def car(self) -> SimpleNamespace:
+        tiles = [1, 2, 0, 0] if self.steps >= 3 else [1, 1, 1, 1]
+        return SimpleNamespace(wheels=[SimpleNamespace(road_tiles=count) for count in tiles])
+
+
+def test_wheels_off_the_road_are_charged_and_no_reward_of_the_recording() -> None:
+    keep: dict[str, Any] = {"max_steps": 5, "telemetry": telemetry}
+    (free,) = rollout([OnGrass()], [0], Plus(), **keep)
+    (charged,) = rollout([OnGrass()], [0], Plus(), off_road_cost=0.25, **keep)
+    assert free.return_ == pytest.approx(-0.5)
+    assert charged.return_ == pytest.approx(-0.5 - 3 * 2 * 0.25)
+    assert charged.episode is not None
+    assert charged.episode.rewards.sum() == pytest.approx(-0.5)
+    # patience comes on top
+    (lost,) = rollout([OnGrass()], [0], Plus(), max_steps=100, patience=4, off_road_cost=0.25)
+    assert lost.steps == 4
+    assert lost.return_ == pytest.approx(-10 - 2 * 2 * 0.25)
 
 
 class Broken(Counting):

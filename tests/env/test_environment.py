@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from tests.env.drivers import Driver, lap, leave, spin, wander
 from verify.soak import car_state
 from wm.core.car_racing import ROAD_HALF_WIDTH
-from wm.drive.telemetry import telemetry
+from wm.drive.telemetry import telemetry, wheels_off_road
 from wm.env.fast.environment import make
 from wm.env.official import preprocess
 
@@ -54,6 +54,8 @@ def test_physics_rewards_and_ends_are_bit_identical() -> None:
             where = f"{drive.__name__}, seed {seed}, step {step}"
             assert (reward, end, info) == (expected, expected_end, expected_info), where
             assert car_state(fast) == car_state(official), where
+            on_grass = sum(not wheel.tiles for wheel in official.car.wheels)
+            assert wheels_off_road(fast) == on_grass, where
             if any(end):
                 laps += info["lap_finished"]
                 exits += not info["lap_finished"]

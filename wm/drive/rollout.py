@@ -17,6 +17,7 @@ import numpy as np
 from wm.core.car_racing import LAP_REWARD, STEP_REWARD
 from wm.core.episodes import Episode
 from wm.core.errors import UserError
+from wm.drive.telemetry import wheels_off_road
 
 Env = gymnasium.Env[np.ndarray, np.ndarray]
 
@@ -42,7 +43,7 @@ class Outcome:
     seed: int
     """The seed of the track."""
     return_: float
-    """The sum of the rewards and of what `patience` charged."""
+    """The sum of the rewards, and of what `patience` and `off_road_cost` charged."""
     steps: int
     """The number of actions taken."""
     terminated: bool
@@ -102,14 +103,16 @@ class _RunningEpisode:
         self._record(frame)
         return frame
 
-    def limit(self, max_steps: int, patience: int | None) -> bool:
-        """Applies the limits; returns whether the episode is over."""
+    def limit(self, max_steps: int, patience: int | None, off_road_cost: float) -> bool:
+        """Applies the limits and the charges; returns whether the episode is over."""
         steps = len(self.rewards)
+        if off_road_cost:
+            self.charge -= off_road_cost * wheels_off_road(self.env)
         if not self.terminated and steps >= max_steps:
             self.truncated = True
         elif not self.terminated and patience is not None and steps - self.last_tile >= patience:
             self.truncated = True
-            self.charge = STEP_REWARD * (max_steps - steps)
+            self.charge += STEP_REWARD * (max_steps - steps)
         return self.terminated or self.truncated
 
     def outcome(self, index: int) -> Outcome:
@@ -157,6 +160,7 @@ def rollout(
     *,
     max_steps: int,
     patience: int | None = None,
+    off_road_cost: float = 0.0,
     telemetry: Callable[[Any], np.ndarray] | None = None,
 ) -> list[Outcome]:
     """Drives one episode for each of `seeds` in lockstep; returns their outcomes in that order.
@@ -165,7 +169,9 @@ def rollout(
     leaves the batch: it changes nothing for the others. It ends with the environment's own
     `terminated`, after `max_steps` steps, or, if `patience` is given, when that many steps have
     reached no new tile; the steps that were left are then charged `STEP_REWARD` each, as if the
-    car had stood still (training only: a reported return has no patience).
+    car had stood still. Every step costs `off_road_cost` for each of the four wheels that touch no
+    tile, which the fast renderer alone counts. Both are for training only: a reported return has
+    neither.
 
     With `telemetry` (environment to float32 (K,)) every outcome carries its `Episode`.
     Raises UserError if an environment raises, and if an action is not finite.
@@ -187,7 +193,7 @@ def rollout(
         over = np.zeros(len(live), bool)
         for place, index in enumerate(live):
             frames[place] = running[index].step(actions[place])
-            over[place] = running[index].limit(max_steps, patience)
+            over[place] = running[index].limit(max_steps, patience, off_road_cost)
         if over.any():
             frames, live = frames[~over], live[~over]
     return [run.outcome(index) for index, run in enumerate(running)]

@@ -85,6 +85,8 @@ class RolloutTask:
     """The number of steps after which an episode is truncated."""
     patience: int | None = None
     """Steps without a new tile that end an episode; None: none do."""
+    off_road_cost: float = 0.0
+    """What a step costs for each wheel off the road."""
     record_to: Path | None = None
     """A folder for the recordings, named from `first_id` on; None records nothing."""
     first_id: int = 0
@@ -122,6 +124,7 @@ def _drive(
         agent,
         max_steps=task.max_steps,
         patience=task.patience,
+        off_road_cost=task.off_road_cost,
         telemetry=telemetry if task.record_to else None,
     )
 

@@ -81,7 +81,9 @@ class Dream:
         """Returns a worker's memories, and what it knows of the real episodes."""
         return DreamWorker(self)
 
-    def task(self, vectors: np.ndarray, seeds: list[int], noise_seed: int) -> DreamTask:
+    def task(
+        self, vectors: np.ndarray, seeds: list[int], noise_seed: int, *, validation: bool
+    ) -> DreamTask:
         """Returns the task to have every one of `vectors` (C, P) dream the dreams `seeds`, which
         say all that there is to draw."""
         return DreamTask(vectors, seeds)

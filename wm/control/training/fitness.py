@@ -13,6 +13,8 @@ from wm.core import seeding
 from wm.core.shards import shards
 from wm.runtime.executor import Executor
 
+_Part = tuple[np.ndarray, list[int]]
+
 
 class World(Protocol):
     """Where controllers are tried. What `seeds` name is a world's own: its tracks, or its dreams.
@@ -20,9 +22,12 @@ class World(Protocol):
     `returns` and `states` run in a worker, whose context the world creates.
     """
 
-    def task(self, vectors: np.ndarray, seeds: list[int], noise_seed: int) -> Any:
+    def task(
+        self, vectors: np.ndarray, seeds: list[int], noise_seed: int, *, validation: bool
+    ) -> Any:
         """Returns the task to try every one of `vectors` (C, P) on each of `seeds`; `noise_seed` is
-        of what the seeds do not decide."""
+        of what the seeds do not decide. A `validation` knows no costs that are for training alone.
+        """
 
     @staticmethod
     def returns(worker: Any, task: Any) -> list[float]:
@@ -64,7 +69,8 @@ class ReturnFitness:
         seeds = [self._draw("validation track", i) for i in range(tracks)]
         parts = shards(seeds, self.shard_episodes)
         noise_seed = self._draw("validation noise")
-        return float(self._returns([(vector[None], part) for part in parts], noise_seed).mean())
+        tasks = [(vector[None], part) for part in parts]
+        return float(self._returns(tasks, noise_seed, validation=True).mean())
 
     def memory_states(self, vector: np.ndarray, tracks: int) -> np.ndarray:
         """Returns the memory's states while `vector` (D,) drives on `tracks` tracks, always the
@@ -77,12 +83,12 @@ class ReturnFitness:
     def _draw(self, purpose: str, *index: int) -> int:
         return seeding.integer(self.seed, "train_controller", purpose, *index)
 
-    def _returns(self, parts: list[tuple[np.ndarray, list[int]]], noise_seed: int) -> np.ndarray:
-        tasks = self._tasks(parts, noise_seed)
+    def _returns(self, parts: list[_Part], noise_seed: int, validation: bool = False) -> np.ndarray:
+        tasks = self._tasks(parts, noise_seed, validation)
         return np.concatenate(list(self.executor.map(self.world.returns, tasks)))
 
-    def _tasks(self, parts: list[tuple[np.ndarray, list[int]]], noise_seed: int) -> list[Any]:
+    def _tasks(self, parts: list[_Part], noise_seed: int, validation: bool = False) -> list[Any]:
         return [
-            self.world.task(vectors, seeds, noise_seed + i)
+            self.world.task(vectors, seeds, noise_seed + i, validation=validation)
             for i, (vectors, seeds) in enumerate(parts)
         ]

@@ -67,6 +67,10 @@ class Search(Params):
     """The number of steps after which an episode is truncated."""
     patience: int | None = Field(ge=1)
     """Steps without a new tile that end an episode (null: none do)."""
+    off_road_cost: float = Field(ge=0)
+    """Taken off a candidate's return for each step and each of the four wheels off the road, in the
+    simulator; never off a validation's. A wheel on the grass comes long before a car that is lost,
+    and on every track, so it tells candidates apart where returns do not yet."""
     shard_episodes: int = Field(ge=1)
     """Episodes that a worker drives in lockstep, a candidate's together; part of the result's last
     bits."""

@@ -29,6 +29,8 @@ class Simulator:
     """The number of steps after which an episode is truncated."""
     patience: int | None
     """Steps without a new tile that end an episode; None: none do."""
+    off_road_cost: float
+    """What a step in training costs for each of the four wheels off the road."""
 
     @property
     def inputs(self) -> list[Path]:
@@ -39,9 +41,14 @@ class Simulator:
         """Returns a worker's environments and networks."""
         return self.spec.create_worker()
 
-    def task(self, vectors: np.ndarray, seeds: list[int], noise_seed: int) -> RolloutTask:
+    def task(
+        self, vectors: np.ndarray, seeds: list[int], noise_seed: int, *, validation: bool
+    ) -> RolloutTask:
         """Returns the task to drive every one of `vectors` (C, P) on the tracks `seeds`."""
-        return RolloutTask(self.config, vectors, seeds, noise_seed, self.max_steps, self.patience)
+        cost = 0.0 if validation else self.off_road_cost
+        return RolloutTask(
+            self.config, vectors, seeds, noise_seed, self.max_steps, self.patience, cost
+        )
 
     @staticmethod
     def returns(worker: RolloutWorker, task: RolloutTask) -> list[float]:
