@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from wm.core.seeding import DEVELOPMENT_OFFSET, evaluation_seed
 
-FIRST_UNSEEN = evaluation_seed(2048)
+FIRST_UNSEEN = evaluation_seed(3072)
 """Returns on the evaluation tracks before were in sight when the present search was chosen."""
 DEVELOPMENT, EVALUATION, TRAINING = "development", "evaluation", "training"
 ABOUT = {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -112,6 +113,29 @@ def test_the_mean_goes_its_share_of_the_way_to_the_selected() -> None:
         moved.append(optimizer.mean)
     assert np.abs(moved[0]).max() > 0.01
     assert moved[1] == pytest.approx(0.25 * moved[0])
+
+
+def test_the_worse_half_pushes_as_hard_as_the_better_half_pulls() -> None:
+    optimizer = PhasedCmaEs(np.zeros(4), [Phase(2, 10, 0.3, ALL, mirrored=True)], seed=0)
+    asked = optimizer.ask()
+    optimizer.tell(np.arange(10.0) ** 3)
+    # Hansen 2016, equations 49 to 53, of a population of twenty: solutions and images, by rank
+    weights = math.log(10.5) - np.log(np.arange(1, 11))
+    weights /= weights.sum()
+    ranked = np.stack([asked[:5], -asked[:4:-1]], axis=1).reshape(10, 4)
+    np.testing.assert_allclose(optimizer.mean, weights @ ranked, rtol=1e-9)
+
+
+def test_mirrored_solutions_wander_less_where_luck_decides() -> None:
+    size = 100
+    every, distances = only(np.full(size, True)), []
+    for mirrored in (False, True):
+        optimizer = PhasedCmaEs(np.zeros(size), [Phase(20, 32, 0.1, every, 0.1, 1, mirrored)], 0)
+        luck = np.random.default_rng(0)
+        for _ in range(20):
+            optimizer.tell(luck.normal(size=len(optimizer.ask())))
+        distances.append(np.square(optimizer.mean).sum())
+    assert distances[1] < 0.75 * distances[0]
 
 
 def test_the_next_solutions_lie_a_step_away() -> None:

@@ -41,12 +41,18 @@ class Fans:
 
 
 def train(inputs: str = "zh") -> TrainController:
-    alike = {"population": 4, "sigma": 0.1, "final_sigma": None, "mean_rate": 1.0}
+    alike = {
+        "population": 4,
+        "sigma": 0.1,
+        "final_sigma": None,
+        "mean_rate": 1.0,
+        "mirrored": False,
+    }
     phases = {
         "one": {"weights": "z", "generations": 2, "episodes": 1, "repeated_tracks": 0, **alike},
         "two": {
             "weights": "components", "generations": 3, "episodes": 3, "repeated_tracks": 2,
-            "population": 6, "sigma": 0.2, "final_sigma": 0.1, "mean_rate": 0.5,
+            "population": 6, "sigma": 0.2, "final_sigma": 0.1, "mean_rate": 0.5, "mirrored": True,
         },
         "three": {"weights": "all", "generations": 1, "episodes": 1, "repeated_tracks": 1, **alike},
     }  # fmt: skip
@@ -69,6 +75,7 @@ def test_each_phase_has_its_directions() -> None:
     assert (three.directions(mean) == np.eye(len(on_h))).all()
     assert (two.generations, two.population, two.sigma, two.final_sigma) == (3, 6, 0.2, 0.1)
     assert (one.mean_rate, two.mean_rate) == (1.0, 0.5)
+    assert (one.mirrored, two.mirrored) == (False, True)
 
 
 def test_without_memory_all_phases_have_all_weights() -> None:

@@ -30,7 +30,7 @@ SMALL = {
     "train_controller": {
         "phases": {"on": {"weights": "components", "generations": 2, "population": 4,
                           "episodes": 3, "repeated_tracks": 1, "sigma": 0.1,
-                          "final_sigma": None, "mean_rate": 1.0}},
+                          "final_sigma": None, "mean_rate": 1.0, "mirrored": True}},
         "dream": {"steps": 5, "context": 10, "temperature": 1.0, "discount": 0.8},
         "memory_components": 3, "memory_tracks": 2, "max_steps": 40, "shard_episodes": 8,
         "validate_every": 2, "validation_episodes": 2,

@@ -200,10 +200,10 @@ def test_over_tracks_pairs_by_track_not_by_place() -> None:
 
 
 def test_tracks_are_named_by_their_seeds() -> None:
-    assert tracks.name([evaluation_seed(2048), evaluation_seed(9999)]) == tracks.EVALUATION
-    assert tracks.name([DEVELOPMENT_OFFSET, evaluation_seed(2047)]) == tracks.DEVELOPMENT
+    assert tracks.name([evaluation_seed(3072), evaluation_seed(9999)]) == tracks.EVALUATION
+    assert tracks.name([DEVELOPMENT_OFFSET, evaluation_seed(3071)]) == tracks.DEVELOPMENT
     assert tracks.name([7]) == tracks.TRAINING
-    assert tracks.name([evaluation_seed(2048), DEVELOPMENT_OFFSET]) == "development and evaluation"
+    assert tracks.name([evaluation_seed(3072), DEVELOPMENT_OFFSET]) == "development and evaluation"
 
 
 def test_a_run_says_which_tracks_it_drove() -> None:

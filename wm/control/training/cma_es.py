@@ -37,6 +37,9 @@ class Phase:
     CMA-ES adapts it, and does not let it fall where luck decides most of a return."""
     mean_rate: float = 1.0
     """The learning rate of the mean, c_m of Hansen 2016 (equation 9)."""
+    mirrored: bool = False
+    """Whether a solution stands for its mirror image about the mean, too, whose rank is the
+    opposite. CMA-ES itself learns where the better half lies, and nothing of the worse half."""
 
     def step(self, number: int) -> float | None:
         """Returns the step size of the generation `number`, from 0; None where it is adapted."""
@@ -69,12 +72,18 @@ class PhasedCmaEs:
         if self._told == self._phase.generations:
             self._begin(*next(self._phases))
         self._strategy.sigma = self._phase.step(self._told) or self._strategy.sigma
-        self._asked = self._strategy.ask()
+        self._asked = self._strategy.ask(self._phase.population)
         return self._start + np.array(self._asked) @ self._directions.T
 
     def tell(self, cost: np.ndarray) -> None:
         """Takes what each of the solutions last asked for costs, float64 (P,)."""
-        self._strategy.tell(self._asked, list(cost))
+        told = self._asked, list(cost)
+        if self._phase.mirrored:
+            images = 2 * self._strategy.mean - np.array(self._asked)
+            rank = _centred_ranks(cost)
+            # of a solution and an image of one rank, the solution comes first
+            told = [*self._asked, *images], [*rank, *(0.25 - rank)]
+        self._strategy.tell(*told, check_points=False)  # images are none that were asked for
         self.mean = self._start + self._directions @ self._strategy.mean
         self._told += 1
 
@@ -85,6 +94,13 @@ class PhasedCmaEs:
         self._strategy = _strategy(start, phase, self._seed, number)
 
 
+def _centred_ranks(cost: np.ndarray) -> np.ndarray:
+    """Returns the ranks of costs (P,), as far below 0 as above it; equal costs have one rank."""
+    ordered = np.sort(cost)
+    below, up_to = (np.searchsorted(ordered, cost, side) for side in ("left", "right"))
+    return (below + up_to - len(cost)) / 2
+
+
 def _strategy(start: np.ndarray, phase: Phase, seed: int, number: int) -> Any:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # pycma warns of optional plotting
@@ -92,7 +108,7 @@ def _strategy(start: np.ndarray, phase: Phase, seed: int, number: int) -> Any:
 
     generator = seeding.generator(seed, "train_controller", "evolution", number)
     options = {
-        "popsize": phase.population,
+        "popsize": phase.population * (2 if phase.mirrored else 1),
         "CMA_cmean": phase.mean_rate,
         "randn": lambda *shape: generator.standard_normal(shape),
         # pycma would seed NumPy's global generator; any seed serves, as randn is ours, but 0 and

@@ -38,6 +38,7 @@ def phases(search: Search, on_h: np.ndarray, fitness: ReturnFitness) -> list[Pha
             along(phase),
             phase.final_sigma,
             phase.mean_rate,
+            phase.mirrored,
         )
         for phase in search.phases.values()
     ]

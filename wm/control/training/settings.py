@@ -36,6 +36,11 @@ class SearchPhase(Params):
     """The share of the way to the selected candidates' mean that the search's mean goes: c_m of
     Hansen 2016, 1 by default there. Below 1, candidates lie further apart than the mean moves, and
     luck counts less in their ranks."""
+    mirrored: bool
+    """Whether a candidate stands for its mirror image about the search's mean, too, with the
+    opposite rank. Then the worse half says as much as the better one: where luck decides most of a
+    return, the mean wanders half as far (in its variance) for the same progress (optimal weights:
+    Arnold 2006)."""
 
     @field_validator("repeated_tracks")
     @classmethod
