@@ -105,7 +105,10 @@ def test_the_parameters_count() -> None:
 @pytest.mark.parametrize(
     ("change", "complaint"),
     [
-        ("repeated_tracks: 3", r"phases\.tail\.repeated_tracks: Input should be at most the epis"),
+        (
+            "repeated_tracks: 3",
+            r"phases\.tail\.repeated_tracks: Input should be at most the episodes",
+        ),
         ("repeated_tracks: 1, tracks: 2", r"phases\.tail\.tracks: unknown key"),
         ("repeated_tracks: -1", r"phases\.tail\.repeated_tracks"),
     ],
