@@ -173,9 +173,13 @@ def test_what_is_not_gymnasium_s_is_said_on_the_tracks_that_are_checked(
     monkeypatch.setattr(
         "wm.env.exact.environment.preprocess", lambda observation: preprocess(observation) // 2
     )
+    # another package with a module of this name, beside which no pygame-ce need be installed
+    monkeypatch.setattr(pygame, "IS_CE", 0)
+    monkeypatch.setattr(pygame.version, "ver", "2.6.1")
     env.reset(seed=4)  # is not checked
     env.step(action)
-    with pytest.raises(UserError, match=r"frame is not gymnasium's.*set evaluate's renderer"):
+    message = r"frame is not gymnasium's, with pygame 2\.6\.1; set evaluate's renderer"
+    with pytest.raises(UserError, match=message):
         env.reset(seed=3)
 
 

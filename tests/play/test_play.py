@@ -76,10 +76,10 @@ def test_what_is_not_there_is_one_line(run: Path, tmp_path: Path) -> None:
 
 
 def test_the_published_models_are_those_whose_results_are_committed() -> None:
-    """vae-0 is the committed run; the others are of the search before it."""
+    """vae-0 is the committed run; the others are cells of the study."""
     assert published.names()[0] == "vae-0"
     for name in published.names():
-        record = ROOT / "results/return_alone" / name / "run.json"
+        record = ROOT / "results/runs" / name / "run.json"
         known = hashes(ROOT) if name == "vae-0" else json.loads(record.read_text())["hashes"]
         vision = json.loads((published.HERE / name / "vision/config.json").read_text())["kind"]
         for part, output in (OUTPUTS | {"vision": f"models/{vision}"}).items():

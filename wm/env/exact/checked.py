@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from functools import partial
-from importlib.metadata import version
 from typing import Any, Literal
 
 import gymnasium
 import numpy as np
+import pygame
 from pydantic import Field
 
 from wm.core import seeding
@@ -89,7 +89,8 @@ class CheckedCarRacing(ExactCarRacing):
     @staticmethod
     def _compare(got: Any, wanted: Any, name: str) -> None:
         if not np.array_equal(got, wanted):
+            package = "pygame-ce" if getattr(pygame, "IS_CE", 0) else "pygame"
             raise UserError(
-                f"the exact renderer's {name} is not gymnasium's, with pygame-ce "
-                f"{version('pygame-ce')}; set evaluate's renderer to official"
+                f"the exact renderer's {name} is not gymnasium's, with {package} "
+                f"{pygame.version.ver}; set evaluate's renderer to official"
             )
