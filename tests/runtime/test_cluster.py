@@ -254,6 +254,19 @@ def test_an_address_that_is_no_schedulers_is_one_line_and_the_end() -> None:
     assert "Connection refused" in lines["tcp://127.0.0.1:1"]
 
 
+def test_a_refusal_is_said_where_the_deadline_cut_the_last_attempt_off() -> None:
+    cut_off = """
+import distributed.comm.core
+
+async def cut_off(attempt, timeout):
+    attempt.close()
+    raise TimeoutError
+
+distributed.comm.core.wait_for = cut_off
+"""
+    assert "Connection refused" in refused(["tcp://127.0.0.1:1"], before=cut_off)[0]
+
+
 @contextlib.contextmanager
 def answering(answer: bytes | None) -> Iterator[int]:
     """Yields the port of a server that answers so to whatever connects; with None, that closes."""

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import concurrent.futures
+import contextlib
 import hashlib
 import importlib
 import logging
@@ -196,7 +197,8 @@ def _try(address: str) -> None:
     loop of its own does not.
     """
     deadline = time.monotonic() + CONNECT
-    _look_up(*get_address_host_port(address))
+    host, port = get_address_host_port(address)
+    _look_up(host, port)
 
     async def register() -> None:
         patience = 0.9 * CONNECT  # ends before the deadline, as Dask knows what it waits for
@@ -206,7 +208,15 @@ def _try(address: str) -> None:
         finally:
             await client.close()
 
-    asyncio.run(register())
+    try:
+        asyncio.run(register())
+    except OSError as error:
+        if isinstance(_causes(error)[-1], TimeoutError):
+            # Dask keeps its last attempt's error alone, and its deadline may have cut that one off
+            with contextlib.suppress(TimeoutError):
+                left = max(0.1, deadline - time.monotonic())
+                socket.create_connection((host, port), left).close()
+        raise
 
 
 def _look_up(host: str, port: int) -> None:
@@ -231,11 +241,17 @@ def _look_up(host: str, port: int) -> None:
 def _reason(error: BaseException) -> str:
     """Returns the message of what caused `error` in the end, in one line."""
     reason = f"nothing within {CONNECT} s" if isinstance(error, TimeoutError) else repr(error)
-    cause: BaseException | None = error
-    while cause is not None:
+    for cause in _causes(error):
         reason = " ".join(str(cause).split()) or reason
-        cause = cause.__cause__
     return reason
+
+
+def _causes(error: BaseException) -> list[BaseException]:
+    """Returns `error` and what caused it, the first cause last."""
+    causes = [error]
+    while (cause := causes[-1].__cause__) is not None:
+        causes.append(cause)
+    return causes
 
 
 _START = (
