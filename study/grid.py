@@ -1,4 +1,4 @@
-"""What the study runs: vision models, controls and training seeds.
+"""What the study runs: vision models, controls, the sources' own systems and training seeds.
 
 The two variants that are compared, `vae` and `vaegan`, have the same encoder and decoder at the
 laptop scale (`presets.laptop.train_vaegan.networks: vae`) and, seed by seed, the same episodes to
@@ -95,16 +95,39 @@ CONTROLS = (
         SEEDS[:3],
     ),
 )
-VARIANTS = (VAE, VAEGAN, *CONTROLS)
+_SOURCES = (
+    "vision=vaegan",
+    "train_vaegan.heads=tanh",
+    "{preset}.train_vaegan.networks=seed",
+    "{preset}.train_vaegan.depth=4",
+    "{preset}.train_vaegan.batch_size=32",
+    "{preset}.train_vaegan.steps=20000",
+)
+SOURCES = tuple(
+    Variant(recipe, title, (*_SOURCES, f"train_vaegan.recipe={recipe}"), SEEDS[:1])
+    for recipe, title in (
+        ("balanced", "the losses of the second source"),
+        ("larsen", "Algorithm 1 of Larsen et al."),
+        ("larsen-similarity", "Algorithm 1 of Larsen et al., similarity times 1,000"),
+        ("minimax", "the losses of the first source"),
+        ("minimax-similarity", "the losses of the first source, similarity times 1,000"),
+    )
+)
+"""The sources' losses in their networks, at the depth and length that two cores bear."""
+VARIANTS = (VAE, VAEGAN, *CONTROLS, *SOURCES)
 TITLES = {variant.name: variant.title for variant in VARIANTS}
 OURS, THEIRS = VAEGAN.name, VAE.name
 """The pair that the question is about."""
 
 
 def cells(settings: Sequence[str] = ()) -> list[Cell]:
-    """Returns the cells of VARIANTS as they are run, the pair first, seed by seed; `settings` are
-    arguments of `dvc exp run -S` for each."""
+    """Returns the cells of VARIANTS as they are run, the pair first, then the controls, each seed
+    by seed; `settings` are arguments of `dvc exp run -S` for each."""
     common = tuple(settings)
-    pairs = [Cell(variant, seed, common) for seed in SEEDS for variant in (VAE, VAEGAN)]
-    controls = [Cell(variant, seed, common) for seed in SEEDS for variant in CONTROLS]
-    return pairs + [cell for cell in controls if cell.seed in cell.variant.seeds]
+    return [
+        Cell(variant, seed, common)
+        for variants in ((VAE, VAEGAN), CONTROLS, SOURCES)
+        for seed in SEEDS
+        for variant in variants
+        if seed in variant.seeds
+    ]

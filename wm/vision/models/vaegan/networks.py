@@ -32,7 +32,9 @@ class Config(VisionConfig):
     """Width d of the discriminator and of the `seed` networks."""
     heads: Literal["tanh", "linear"] = "linear"
     """The last layer of the seed encoder's mean and log-variance."""
-    recipe: Literal["larsen", "minimax", "balanced", "anchored"] = "anchored"
+    recipe: Literal[
+        "larsen", "larsen-similarity", "minimax", "minimax-similarity", "balanced", "anchored"
+    ] = "anchored"
     """Which loss reaches which network: a name of recipes.RECIPES."""
 
 
