@@ -117,10 +117,10 @@ def _has_result(cell: Cell) -> bool:
 
 def _check_comparable(cell: Cell) -> None:
     """Raises UserError if runs are kept on other tracks than those that evaluate drives now, or
-    with other parameters than the cell, which has no result yet, in common with the whole study: no
-    table would hold both."""
+    from other parameters than those that the cell, which has no result yet, starts from: no table
+    would hold both."""
     kept = [run for run in runs.load_all() if run.error is None]
-    mine = settings.common_parameters(experiments.expected_params(cell))
+    mine = experiments.study_parameters(cell)
     others = {run.tracks for run in kept} - {None, tracks.EVALUATION}
     if others or {run.parameters for run in kept} - {mine}:
         what = f"{' and '.join(sorted(map(str, others)))} tracks" if others else "other parameters"

@@ -85,6 +85,11 @@ def expected_params(cell: Cell) -> dict[str, Any]:
     return settings.changed(document, cell.changes(document["scale"]))
 
 
+def study_parameters(cell: Cell) -> str:
+    """Returns what stands for the parameters of the study that a cell is part of at HEAD."""
+    return settings.digest(settings.changed(params_at("HEAD"), cell.settings))
+
+
 def finished(cell: Cell) -> str | None:
     """Returns the experiment that ran a cell, to the end and with the code and the parameters as
     they are at HEAD; None if there is none."""
@@ -185,7 +190,7 @@ def keep(cell: Cell, revision: str) -> RunRecord:
     record = RunRecord(
         cell=cell.name, variant=cell.variant.name, seed=cell.seed, scale=parameters["scale"],
         changes=cell.changes(parameters["scale"]), commit=commit, machine=_machine(),
-        parameters=settings.common_parameters(parameters),
+        parameters=study_parameters(cell),
         metrics={stage: _metrics(revision, names[stage]) for stage in runs.CHAIN},
         costs={stage: cost for stage, name in names.items() if (cost := paid(name))},
         hashes={path: md5 for name in names.values() for path, md5 in hashes[name].items()},

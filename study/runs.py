@@ -46,8 +46,8 @@ class RunRecord(Params):
     changes: list[str]
     """The changes to params.yaml at that commit."""
     parameters: str = ""
-    """What stands for the parameters that it has in common with a study's other runs, as
-    settings.common_parameters has it; empty where it was kept before there was such a thing."""
+    """What stands for the parameters that all runs of its study start from, as settings.digest has
+    it; empty where it was kept before there was such a thing."""
     commit: str
     """The commit that it started from."""
     machine: dict[str, str | int | float | bool]

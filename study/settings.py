@@ -1,4 +1,4 @@
-"""What of params.yaml tells a study's runs apart, and what they must have in common to compare."""
+"""What of params.yaml tells a study's runs apart, and what they start from, to be compared."""
 
 from __future__ import annotations
 
@@ -16,6 +16,8 @@ from wm.core.errors import UserError
 
 NO_RESULT = ("workers", "executor", "scheduler", "film")
 """Keys of params.yaml that change no result of a run."""
+OF_EVERY_CELL = ("vision", "seed")
+"""Keys that every cell sets."""
 
 
 def read(text: str) -> Any:
@@ -66,16 +68,13 @@ def changed(document: dict[str, Any], changes: Iterable[str]) -> dict[str, Any]:
     return result
 
 
-def common_parameters(document: dict[str, Any]) -> str:
-    """Returns 12 hex digits that stand for the parameters that all runs of a study have in common:
-    equal where, of one scale, only keys of NO_RESULT and those by which cells differ do."""
+def digest(document: dict[str, Any]) -> str:
+    """Returns 12 hex digits that stand for what the cells of a study start from, params.yaml with
+    the study's settings: equal where only keys of NO_RESULT and of OF_EVERY_CELL, and the presets
+    of other scales, differ."""
     scale = document["scale"]
-    common = copy.deepcopy({key: of for key, of in document.items() if key not in NO_RESULT})
-    common["presets"] = {scale: common["presets"][scale]}
-    for key in keys_of_cells(scale):
-        *path, last = _names(key)
-        if not missing([key], common):
-            del _section(common, path)[last]
+    common = {key: of for key, of in document.items() if key not in (*NO_RESULT, *OF_EVERY_CELL)}
+    common["presets"] = {scale: document["presets"][scale]}
     return hashlib.sha256(json.dumps(common, sort_keys=True).encode()).hexdigest()[:12]
 
 

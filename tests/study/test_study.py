@@ -94,15 +94,25 @@ def test_a_setting_that_a_study_cannot_have_is_one_line(setting: str, complaint:
     settings.check(["precision=bf16", "presets.laptop.evaluate.episodes=1024"], DOCUMENT)
 
 
-def test_runs_have_the_same_parameters_in_common_or_not() -> None:
+def test_cells_of_one_study_start_from_the_same_parameters_and_of_another_do_not() -> None:
     laptop = DOCUMENT | {"scale": "laptop"}
-    mine = settings.common_parameters(laptop)
-    for cell in grid.cells():
-        assert settings.common_parameters(settings.changed(laptop, cell.changes("laptop"))) == mine
-    same = ("workers=7", "film.temperature=0.5", "presets.smoke.train_vae.steps=3")
-    assert settings.common_parameters(settings.changed(laptop, same)) == mine
-    for other in ("precision=bf16", "presets.laptop.evaluate.episodes=7", "encode.batch_size=3"):
-        assert settings.common_parameters(settings.changed(laptop, [other])) != mine
+    mine = settings.digest(laptop)
+    same = ("workers=7", "film.temperature=0.5", "presets.smoke.train_vae.steps=3", "seed=3",
+            "vision=vaegan")  # fmt: skip
+    assert settings.digest(settings.changed(laptop, same)) == mine
+    for other in ("precision=bf16", "presets.laptop.evaluate.episodes=7", "encode.batch_size=3",
+                  "presets.laptop.train_vaegan.steps=7"):  # fmt: skip
+        assert settings.digest(settings.changed(laptop, [other])) != mine
+
+
+def test_the_studys_command_in_the_readme_goes_on_beside_the_runs_that_are_kept() -> None:
+    setting = "presets.laptop.evaluate.episodes=1024"
+    assert f'make study ARGUMENTS="-S {setting}"' in (ROOT / "README.md").read_text()
+    kept = sorted((ROOT / "results/runs").glob("*/run.json"))
+    assert kept
+    mine = settings.digest(settings.changed(DOCUMENT, [setting]))
+    for path in kept:
+        assert json.loads(path.read_text())["parameters"] == mine, path
 
 
 def test_runs_with_different_parameters_are_not_compared() -> None:
@@ -233,7 +243,7 @@ def test_nothing_is_run_beside_what_does_not_compare(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Hours of driving would end in tables that refuse them."""
-    mine = settings.common_parameters(DOCUMENT)
+    mine = settings.digest(DOCUMENT)
     monkeypatch.setattr(experiments, "check_committed", lambda: None)
     monkeypatch.setattr(experiments, "params_at", lambda revision: DOCUMENT)
     monkeypatch.setattr(experiments, "is_current", lambda commit: True)
