@@ -47,12 +47,11 @@ def main() -> None:
     parser.add_argument("--precision", choices=("fp32", "bf16"), default="fp32")
     parser.add_argument("--only", nargs="+", choices=PARTS, metavar="PART")
     arguments = parser.parse_args()
+    if arguments.repeats < 1:
+        parser.error("--repeats: at least 1")
     shared = load_shared().model_copy(update={"precision": arguments.precision, "device": "cpu"})
-    try:
-        # oneDNN reads its limit once a process, so that a process has one precision
-        device = compute.prepare(shared, threads=1)
-    except UserError as error:
-        sys.exit(f"error: {error}")
+    # oneDNN reads its limit once a process, so that a process has one precision
+    device = compute.prepare(shared, threads=1)
     every = PARTS if arguments.precision == "fp32" else NETWORKS
     parts = tuple(arguments.only or every)
     content: dict[str, Any] = {
@@ -109,4 +108,7 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except UserError as error:
+        sys.exit(f"error: {error}")

@@ -15,7 +15,7 @@ import torch
 
 from bench import limits
 from bench.environment import PhysicsOnly, drive
-from bench.peers import CHANNELS, UsualAgent, resize
+from bench.peers import CHANNELS, IDLE, UsualAgent, resize
 from bench.side_by_side import Contest, Rate
 from wm.control.policy import controller
 from wm.control.policy.agent import Agent
@@ -29,7 +29,6 @@ from wm.vision.models.vaegan import networks as vaegan
 from wm.vision.networks.trained import Autoencoder, Vision
 
 LANES, TRACKS, STEPS = 64, 2, 150
-IDLE = (0.0, -1.0, -2.0)  # before tanh: little gas, so that an episode lasts
 IDLE_ACTION = np.array([0.0, (1 + np.tanh(-1.0)) / 2, (1 + np.tanh(-2.0)) / 2], np.float32)
 
 

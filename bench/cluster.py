@@ -23,7 +23,7 @@ from threadpoolctl import threadpool_limits
 
 import stages  # noqa: F401  fixes the kernels in the environment, which workers have to share
 from bench import side_by_side
-from bench.agent import IDLE
+from bench.peers import IDLE
 from bench.scaling import STEPS, untrained_agent
 from bench.side_by_side import Contest
 from wm.control.policy import controller

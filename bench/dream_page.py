@@ -13,6 +13,7 @@ import functools
 import http.server
 import shutil
 import subprocess
+import sys
 import tarfile
 import tempfile
 import threading
@@ -274,6 +275,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Frames a second of the dream's page.")
     parser.add_argument("--repeats", type=int, default=5)
     repeats = parser.parse_args().repeats
+    if repeats < 1:
+        parser.error("--repeats: at least 1")
+    if lacking := browser.missing():
+        sys.exit(f"error: {lacking}")
     content: dict[str, Any] = {"machine": side_by_side.machine(), "repeats": repeats}
     side_by_side.one_core()
     with tempfile.TemporaryDirectory() as name, browser.chromium() as chromium:

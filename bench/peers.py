@@ -11,6 +11,7 @@ from torch.nn import functional as F
 
 LATENT, HIDDEN, MIXTURES = 32, 256, 5
 CHANNELS = {"paper's": 32, "laptop's": 16}  # of the VAE, by scale
+IDLE = (0.0, -1.0, -2.0)  # before tanh: little gas, so that an episode lasts
 
 
 def resize(observation: np.ndarray) -> np.ndarray:

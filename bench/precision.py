@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import itertools
+import sys
 from pathlib import Path
 from typing import Any, Literal
 
@@ -16,6 +17,7 @@ import numpy as np
 from wm.control.policy import controller
 from wm.control.policy.driving import RolloutTask, agent_spec, drive_task
 from wm.core import artifacts, params, seeding
+from wm.core.errors import UserError
 from wm.core.shards import shards
 from wm.drive.workers import MakeEnv
 from wm.env.exact import environment as exact
@@ -35,7 +37,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Scores by arithmetic and renderer.")
     parser.add_argument("--episodes", type=int, default=256)
     count = parser.parse_args().episodes
-    assert count >= 2, "an interval takes at least two episodes"
+    if count < 2:
+        parser.error("--episodes: at least 2, for an interval")
     shared = params.load_shared()
     latent_size = vision.read_config(Path("models") / shared.vision).latent_size
     hidden_size = memory.read_config(Path("models/rnn"), latent_size).hidden_size
@@ -68,4 +71,7 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except UserError as error:
+        sys.exit(f"error: {error}")

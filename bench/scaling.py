@@ -12,8 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from bench.agent import IDLE
-from bench.peers import CHANNELS
+from bench.peers import CHANNELS, IDLE
 from bench.side_by_side import Contest
 from wm.control.policy import controller
 from wm.control.policy.controller import ControllerConfig

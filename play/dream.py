@@ -16,7 +16,7 @@ from pathlib import Path
 
 from play import published
 from wm.control.dream_page import page, starts
-from wm.core import episodes
+from wm.core import artifacts, episodes
 from wm.core.errors import UserError
 from wm.core.params import SharedParams
 from wm.nn import compute
@@ -27,18 +27,21 @@ EPISODES = Path("data/episodes")
 
 
 def read_starts() -> list[episodes.Episode]:
-    """Returns the starts that are in the repository; UserError when one is damaged."""
+    """Returns the starts that are in the repository; UserError when one is damaged, or there are
+    none."""
     remedy = "git checkout published/starts"
-    return [episodes.EpisodeFile(path, remedy).read() for path in sorted(STARTS.iterdir())]
+    paths = sorted(STARTS.glob("*.safetensors"))
+    if not paths:
+        raise UserError(f"{STARTS}: no start in it; {remedy} brings them back")
+    return [episodes.EpisodeFile(path, remedy).read() for path in paths]
 
 
 def record_starts() -> None:
     """Writes the starts of the workspace's held-out episodes in place of those that are there."""
     chosen = starts.choose(episodes.held_out_files(EPISODES, episodes.ids_in(EPISODES)))
-    for path in STARTS.glob("*"):
-        path.unlink()
-    for number, start in enumerate(chosen):
-        episodes.save(STARTS / f"start_{number}.safetensors", start)
+    with artifacts.publish(STARTS) as folder:
+        for number, start in enumerate(chosen):
+            episodes.save(folder / f"start_{number}.safetensors", start)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -75,7 +78,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 if __name__ == "__main__":
     try:
         main()
-    except UserError as error:
+    except (UserError, OSError) as error:
         sys.exit(f"error: {error}")
     except KeyboardInterrupt:
         sys.exit(130)

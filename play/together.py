@@ -57,8 +57,8 @@ def drive(
     """Drives an episode on the track `seed` with each of the models; returns their outcomes.
 
     `show` gets a picture after every step: of one model as gymnasium draws it, of several their
-    captioned pictures in a row, in which an episode that is over stands still. None lets gymnasium
-    show each in a window of its own.
+    captioned pictures in a row, in which an episode that is over stands still. None, for one model
+    alone, lets gymnasium show it in its own window.
     """
     agents = [published.agent(name) for name in names]
     mode = "human" if show is None else "rgb_array"

@@ -49,6 +49,8 @@ def run() -> None:
     shared, drive = params.load_shared(), settings.load("drive", Drive)
     prepared = compute.prepare(shared, threads=1)
     candidates = sorted(this.candidates.glob("[0-9]*"), key=lambda path: int(path.name))
+    if not candidates:
+        raise UserError(f"{this.candidates}: no candidates; make rounds runs what finds them")
     spec = agents.agent_spec(shared, this.candidates / "memory", environment.make)
     config = controller.read_config(candidates[0])
     vectors = np.stack([controller.load(path, *spec.sizes())[1] for path in candidates])

@@ -21,10 +21,11 @@ def load(stage: str, schema: type[P]) -> P:
         document = YAML(typ="safe").load(PATH.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise UserError(f"{PATH}: not found; run from the repository's root") from None
-    except YAMLError as error:
+    except (YAMLError, ValueError) as error:  # not UTF-8, or a date like 2026-99-99
         reason = " ".join(str(error).split())
         raise UserError(f"{PATH}: not valid YAML: {reason}") from None
     section = document.get(stage) if isinstance(document, dict) else None
     if not isinstance(section, dict):
         raise UserError(f"{PATH}: {stage}: missing; git checkout {PATH} brings it back")
-    return validated(schema, section, f"{PATH}: {stage}", "mend it")
+    named = {str(key): value for key, value in section.items()}
+    return validated(schema, named, f"{PATH}: {stage}", "mend it")

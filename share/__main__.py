@@ -45,7 +45,9 @@ def _remedy(remote: str | None) -> str:
     if remote:
         return f"`dvc push -r {remote}` and `python -m share push -r {remote}` where they are whole"
     # a damaged object may already lie in the workspace, where DVC believes it is whole
-    return "bring them back by `rm -r data models videos; dvc pull`, or `dvc repro`"
+    # by name: data/human holds what a person drove, which no stage brings back
+    folders = "data/episodes data/latents data/evaluation data/rounds models videos"
+    return f"bring them back by `rm -rf {folders}; dvc pull`, or `dvc repro`"
 
 
 if __name__ == "__main__":

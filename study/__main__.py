@@ -64,7 +64,7 @@ def _run(wanted: list[Cell]) -> None:
     for cell in missing:
         experiments.fetch(cell)
     # what an earlier attempt finished and did not live to keep
-    missing = [cell for cell in missing if not _kept(cell)]
+    missing = [cell for cell in missing if not _kept(cell, ran_here=False)]
     for number, cell in enumerate(missing):
         if _has_result(cell):  # from another process, meanwhile
             continue
@@ -75,7 +75,7 @@ def _run(wanted: list[Cell]) -> None:
         except experiments.BusyError:
             _say(f"{cell.name}: another process runs it")
             continue
-        if _kept(cell):
+        if _kept(cell, ran_here=True):
             continue
         if error is None:
             raise UserError(f"{cell.name}: ran with other code than HEAD's; run this again")
@@ -128,11 +128,12 @@ def _check_comparable(cell: Cell) -> None:
                         "now; move them elsewhere")  # fmt: skip
 
 
-def _kept(cell: Cell) -> bool:
-    """Keeps the cell's finished experiment; returns whether there is one."""
+def _kept(cell: Cell, *, ran_here: bool) -> bool:
+    """Keeps the cell's finished experiment; returns whether there is one. Where it did not run
+    here, it may have been pulled from another machine, which nobody can name any more."""
     if (revision := experiments.finished(cell)) is None:
         return False
-    run = experiments.keep(cell, revision)
+    run = experiments.keep(cell, revision, experiments.machine() if ran_here else {})
     _say(f"{cell.name}: {run.metrics['evaluate']['mean']:.1f}")
     return True
 

@@ -27,7 +27,7 @@ import threadpoolctl
 from dvc.api import DVCFileSystem
 from dvc.repo import Repo
 
-from bench.side_by_side import machine
+from bench import side_by_side
 from study import runs, settings
 from study.grid import Cell
 from study.runs import RunRecord
@@ -173,8 +173,9 @@ def _clone(path: Path) -> Iterator[IO[str]]:
             shutil.rmtree(path, ignore_errors=True)
 
 
-def keep(cell: Cell, revision: str) -> RunRecord:
-    """Writes results/runs/<cell> from a finished experiment; returns what it wrote."""
+def keep(cell: Cell, revision: str, machine: dict[str, Any]) -> RunRecord:
+    """Writes results/runs/<cell> from a finished experiment, which ran on `machine` (empty where
+    that is not known); returns what it wrote."""
     commit = _git("rev-parse", f"{revision}^")
     parameters = params_at(revision)
     names = _names(parameters["vision"])
@@ -189,7 +190,7 @@ def keep(cell: Cell, revision: str) -> RunRecord:
 
     record = RunRecord(
         cell=cell.name, variant=cell.variant.name, seed=cell.seed, scale=parameters["scale"],
-        changes=cell.changes(parameters["scale"]), commit=commit, machine=_machine(),
+        changes=cell.changes(parameters["scale"]), commit=commit, machine=machine,
         parameters=study_parameters(cell),
         metrics={stage: _metrics(revision, names[stage]) for stage in runs.CHAIN},
         costs={stage: cost for stage, name in names.items() if (cost := paid(name))},
@@ -212,7 +213,7 @@ def keep_failure(cell: Cell, error: str) -> RunRecord:
     scale = params_at("HEAD")["scale"]
     record = RunRecord(
         cell=cell.name, variant=cell.variant.name, seed=cell.seed, scale=scale,
-        changes=cell.changes(scale), commit=_git("rev-parse", "HEAD"), machine=_machine(),
+        changes=cell.changes(scale), commit=_git("rev-parse", "HEAD"), machine=machine(),
         error=error,
     )  # fmt: skip
     runs.save(record, {})
@@ -258,13 +259,12 @@ def _metrics(revision: str, name: str) -> dict[str, Any]:
     return dvc.api.metrics_show(f"metrics/{name}.json", rev=revision)
 
 
-def _machine() -> dict[str, Any]:
-    """Returns what describes this machine, which has just run what is kept, and the BLAS that its
-    NumPy uses."""
+def machine() -> dict[str, Any]:
+    """Returns what describes this machine, and the BLAS that its NumPy uses."""
     assert np.__version__  # loaded, or there would be none to ask
     blas = [pool["architecture"] for pool in threadpoolctl.threadpool_info()
             if pool["user_api"] == "blas" and "architecture" in pool]  # fmt: skip
-    facts = {key: value for key, value in machine().items() if key != "load_before"}
+    facts = {key: value for key, value in side_by_side.machine().items() if key != "load_before"}
     return facts | {"blas": ", ".join(sorted(set(blas)))}
 
 

@@ -1,8 +1,8 @@
 """The report's pictures: panels that stand alone on the page and side by side in a PNG.
 
 The same results give the same bytes: no time, no version and no random number gets into a picture.
-Every variant has one colour, on the page too. Text in a panel is as wide as a telephone allows: a
-panel is WIDTH units wide, drawn at about one pixel a unit.
+Each variant of the question and each control has one colour, on the page too. Text in a panel is as
+wide as a telephone allows: a panel is WIDTH units wide, drawn at about one pixel a unit.
 """
 
 from __future__ import annotations
@@ -38,9 +38,9 @@ COLOURS = {
     "networks": "#6a58a8",
     "vaegan-networks": "#a8447a",
 }
-"""The colour of each variant."""
+"""The colour of each variant but the sources'."""
 OTHER = "#4a5160"
-"""The colour of what is no variant of the grid."""
+"""The colour of every other run."""
 INK, MUTED, LINE, PAPER = "#1d232b", "#69707c", "#e3e1da", "#ffffff"
 GRASS, ROAD = "#edf2e6", "#cfcfcb"
 WIDTH = 360

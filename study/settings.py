@@ -10,6 +10,7 @@ from functools import reduce
 from typing import Any
 
 from ruamel.yaml import YAML
+from ruamel.yaml.error import YAMLError
 
 from study.grid import VARIANTS, Cell
 from wm.core.errors import UserError
@@ -38,9 +39,10 @@ def missing(changes: Iterable[str], document: dict[str, Any]) -> str | None:
     for change in changes:
         *path, last = _names(change)
         try:
-            if last not in _section(document, path):
-                return change
+            section = _section(document, path)
         except (KeyError, TypeError):
+            return change
+        if not isinstance(section, dict) or last not in section:
             return change
     return None
 
@@ -50,9 +52,13 @@ def check(settings: Sequence[str], document: dict[str, Any]) -> None:
     read as `document`, has and by which the cells do not differ."""
     fixed = keys_of_cells(document["scale"])
     for setting in settings:
-        key, equals, _ = setting.partition("=")
+        key, equals, value = setting.partition("=")
         if not equals or missing([setting], document):
             raise UserError(f"-S {setting}: not KEY=VALUE with a key that params.yaml has")
+        try:
+            read(value)
+        except YAMLError:
+            raise UserError(f"-S {setting}: its value is not valid YAML") from None
         if key == "scale":
             raise UserError(f"-S {setting}: set and commit it in params.yaml instead")
         if key in fixed:

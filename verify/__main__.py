@@ -12,10 +12,9 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from bench.side_by_side import machine
 from verify import frames, full_disk, inputs, kills, pipeline_kills, primitives, same_bytes, soak
 from verify.workspace import git
-from wm.core import artifacts
+from wm.core import artifacts, processor
 from wm.core.errors import UserError
 
 RESULTS = Path(__file__).parent / "results.json"
@@ -37,7 +36,7 @@ def main() -> None:
     stages, moments, seed = arguments.stages, arguments.moments, arguments.seed
     results: dict[str, Any] = artifacts.read_json(RESULTS) if RESULTS.exists() else {}
     ran: list[dict[str, Any]] = []
-    on = {"commit": _commit(), "processor": machine()["processor"]}
+    on = {"commit": _commit(), "processor": processor.name()}
 
     def tell(part: str, rows: Iterable[dict[str, Any]]) -> None:
         old = results.get(part, [])

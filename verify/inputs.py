@@ -13,6 +13,8 @@ from typing import Any
 
 from verify.workspace import ROOT
 
+FOUND = ROOT / "build/fuzz"
+"""Where an input that a reader fails on is kept, to be looked at."""
 READERS = ("params.yaml", "episode", "tensors", "json", "JSON state", "torch state")
 
 
@@ -35,7 +37,8 @@ def rows(folder: Path, seconds: int, seed: int) -> Iterator[dict[str, Any]]:
     for reader in READERS:
         command = [sys.executable, "-m", "verify.fuzz", reader, str(folder / reader),
                    f"-max_total_time={seconds}", f"-seed={seed + 1}", "-max_len=65536",
-                   f"-artifact_prefix={folder}/{reader}-", "-rss_limit_mb=4096"]  # fmt: skip
+                   f"-artifact_prefix={FOUND}/{reader}-", "-rss_limit_mb=4096"]  # fmt: skip
+        FOUND.mkdir(parents=True, exist_ok=True)
         done = _run(command)
         ended = re.search(r"Done (\d+) runs", done.stderr)
         yield {

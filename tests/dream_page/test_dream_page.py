@@ -115,3 +115,24 @@ def test_starts_are_recorded_from_held_out_episodes(
     (start,) = dream.read_starts()
     assert len(start.actions) == 20
     assert [path.name for path in (tmp_path / "starts").iterdir()] == ["start_0.safetensors"]
+
+
+def test_starts_stay_where_others_cannot_be_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(dream, "STARTS", tmp_path / "starts")
+    with pytest.raises(UserError, match="no start in it; git checkout published/starts"):
+        dream.read_starts()
+    (tmp_path / "starts").mkdir()
+    (tmp_path / "starts" / "start_0.safetensors").write_bytes(b"a start")
+
+    def full(path: Path, start: object) -> None:
+        raise OSError("No space left on device")
+
+    monkeypatch.setattr(dream.starts, "choose", lambda files: [None])
+    monkeypatch.setattr(dream.episodes, "held_out_files", lambda folder, ids: [])
+    monkeypatch.setattr(dream.episodes, "ids_in", lambda folder: [])
+    monkeypatch.setattr(dream.episodes, "save", full)
+    with pytest.raises(OSError, match="No space left"):
+        dream.record_starts()
+    assert (tmp_path / "starts" / "start_0.safetensors").read_bytes() == b"a start"

@@ -153,6 +153,14 @@ def test_fewer_episodes_than_the_candidates_need_are_named(
     assert len(episodes.ids_in(repository / Round(1).drives / "episodes")) == 4  # as before
 
 
+def test_a_round_that_no_search_has_prepared_is_named(
+    driven: tuple[Path, list[str]], shell: Command
+) -> None:
+    done = shell(driven[0], sys.executable, "-m", "rounds.drive", "7", check=False)
+    assert done.returncode == 1
+    assert "error: models/rounds/7/candidates: no candidates; make rounds" in done.stderr
+
+
 def test_a_round_in_the_simulator_sees_the_newest_memory(
     driven: tuple[Path, list[str]], tmp_path: Path, shell: Command
 ) -> None:
@@ -182,6 +190,8 @@ def test_the_pipeline_is_written_for_as_many_as_are_asked_for() -> None:
         ),
         ("evaluate", "evaluate: 3", r"rounds/params.yaml: evaluate: missing"),
         ("evaluate", "evaluate: [", r"rounds/params.yaml: not valid YAML"),
+        ("evaluate", "evaluate: 2026-99-99", r"rounds/params.yaml: not valid YAML"),
+        ("evaluate", "evaluate: {48: 1}", r"rounds/params.yaml: evaluate: .*mend it"),
     ],
 )
 def test_parameters_that_cannot_be_are_named(

@@ -104,5 +104,5 @@ def test_ctrl_c_while_workers_start_is_one_line(after: float) -> None:
         time.sleep(0.001)
     time.sleep(after)
     os.killpg(process.pid, signal.SIGINT)
-    assert process.communicate(timeout=30)[1] == "interrupted: run it again and it resumes\n"
+    assert process.communicate(timeout=30)[1] == "interrupted: run it again, long stages resume\n"
     assert process.returncode == 130

@@ -82,6 +82,8 @@ DOCUMENT = yaml.safe_load((ROOT / "params.yaml").read_text())
         ("+train_vae.steps=5", r"-S \+train_vae.steps=5: not KEY=VALUE"),
         ("precision", "-S precision: not KEY=VALUE"),
         ("precision.x=1", "-S precision.x=1: not KEY=VALUE"),
+        ("vision.va=1", "-S vision.va=1: not KEY=VALUE"),
+        ("precision=[fp32", r"-S precision=\[fp32: its value is not valid YAML"),
         ("scale=paper", "-S scale=paper: set and commit it in params.yaml"),
         ("seed=3", "-S seed=3: cells of the study differ by it"),
         ("vision=vaegan", "-S vision=vaegan: cells of the study differ by it"),
@@ -257,7 +259,7 @@ def test_nothing_is_run_beside_what_does_not_compare(
         command._run(cells)
     run("vae", 0, [900.0, 910.0], parameters=mine)
     monkeypatch.setattr(experiments, "fetch", lambda cell: None)
-    monkeypatch.setattr(command, "_kept", lambda cell: True)
+    monkeypatch.setattr(command, "_kept", lambda cell, **_: True)
     command._run(cells)
 
 
@@ -279,7 +281,7 @@ def test_a_cell_that_another_process_runs_or_has_run_is_left_to_it(
     monkeypatch.setattr(experiments, "params_at", lambda revision: DOCUMENT)
     monkeypatch.setattr(experiments, "fetch", lambda cell: None)
     monkeypatch.setattr(experiments, "run", other_process_is_at_1_and_keeps_2)
-    monkeypatch.setattr(command, "_kept", lambda cell: cell.seed in ran)
+    monkeypatch.setattr(command, "_kept", lambda cell, **_: cell.seed in ran)
     command._run(cells)
     assert ran == [0]
 

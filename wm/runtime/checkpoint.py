@@ -47,6 +47,8 @@ LIBRARIES = (
     "pygame-ce",
     "opencv-python-headless",
     "numba",
+    "zstandard",
+    "safetensors",
 )
 """Libraries that results depend on."""
 FORMAT = 1

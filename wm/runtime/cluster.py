@@ -82,7 +82,7 @@ class _Client:
     code: str
     """The digest of the client's code and libraries."""
     kernels: dict[str, str | None]
-    """The client's KERNELS."""
+    """The client's environment variables that choose kernels."""
 
 
 class Cluster(Generic[Context]):

@@ -18,9 +18,9 @@ def main(run: Callable[[], None]) -> None:
     """Runs a stage to its end.
 
     A UserError, and what the system refuses (a full disk, a folder that is read-only, no memory),
-    become one line on stderr and exit code 1; Ctrl-C and SIGTERM say that the next run resumes.
-    The line ends in how to bring back committed outputs, where DVC has deleted them. That stderr is
-    closed or full ends nothing.
+    become one line on stderr and exit code 1; Ctrl-C and SIGTERM say that the next run resumes, if
+    the stage is long enough to have a checkpoint. The line ends in how to bring back committed
+    outputs, where DVC has deleted them. That stderr is closed or full ends nothing.
     """
     stderr.secure()
     # SIGTERM unwinds like Ctrl-C, so that worker processes and temporary files are cleaned up
@@ -40,12 +40,12 @@ def main(run: Callable[[], None]) -> None:
         if os.environ.get(TRACEBACK):
             raise
         reason = " ".join(str(error).split()) or "out of memory"
-        line = f"error: {reason}; mend it and run it again: it resumes{dvc.way_back()}"
+        line = f"error: {reason}; mend it and run it again: long stages resume{dvc.way_back()}"
         print(line, file=sys.stderr)
         raise SystemExit(1) from None
     except KeyboardInterrupt:
         _ignore_signals()  # a second Ctrl-C would end in a traceback
-        print(f"interrupted: run it again and it resumes{dvc.way_back()}", file=sys.stderr)
+        print(f"interrupted: run it again, long stages resume{dvc.way_back()}", file=sys.stderr)
         raise SystemExit(130) from None
 
 
