@@ -61,10 +61,8 @@ def _run(wanted: list[Cell]) -> None:
     experiments.check_committed()
     if missing := _without_result(_of_this_scale(wanted)):
         _check_comparable(missing[0])
-    for cell in missing:
-        experiments.fetch(cell)
-    # what an earlier attempt finished and did not live to keep
-    missing = [cell for cell in missing if not _kept(cell, ran_here=False)]
+    # what an earlier attempt finished and did not live to keep, or was pulled from elsewhere
+    missing = [cell for cell in missing if not _kept(cell, ran_here=experiments.fetch(cell))]
     for number, cell in enumerate(missing):
         if _has_result(cell):  # from another process, meanwhile
             continue

@@ -131,17 +131,21 @@ def run(cell: Cell) -> str | None:
     return None if process.returncode == 0 else _reason("".join(lines))
 
 
-def fetch(cell: Cell, check: bool = False) -> None:
+def fetch(cell: Cell, check: bool = False) -> bool:
     """Fetches the cell's experiment from the clone, if there are such; a run that was killed just
-    after its end left it there. With `check` it raises UserError where that fails."""
+    after its end left it there. Returns whether there was a clone to fetch from. With `check` it
+    raises UserError where that fails."""
     clone = CLONES / cell.name
-    if clone.exists():
-        references = f"refs/exps/*/{cell.name}"
-        try:
-            _git("fetch", "--quiet", str(clone), f"+{references}:{references}")
-        except UserError:
-            if check:
-                raise
+    if not clone.exists():
+        return False
+    references = f"refs/exps/*/{cell.name}"
+    try:
+        _git("fetch", "--quiet", str(clone), f"+{references}:{references}")
+    except UserError:
+        if check:
+            raise
+        return False
+    return True
 
 
 @contextlib.contextmanager

@@ -113,7 +113,8 @@ SOURCES = tuple(
         ("minimax-similarity", "the losses of the first source, similarity times 1,000"),
     )
 )
-"""The sources' losses in their networks, at the depth and length that two cores bear."""
+"""The sources' losses in their networks, at the depth and length that two cores bear: of one seed
+each, so that the table of runs shows them and nothing is held against them."""
 VARIANTS = (VAE, VAEGAN, *CONTROLS, *SOURCES)
 TITLES = {variant.name: variant.title for variant in VARIANTS}
 OURS, THEIRS = VAEGAN.name, VAE.name
@@ -121,8 +122,8 @@ OURS, THEIRS = VAEGAN.name, VAE.name
 
 
 def cells(settings: Sequence[str] = ()) -> list[Cell]:
-    """Returns the cells of VARIANTS as they are run, the pair first, then the controls, each seed
-    by seed; `settings` are arguments of `dvc exp run -S` for each."""
+    """Returns the cells of VARIANTS as they are run, the pair first, then the controls and the
+    sources, each seed by seed; `settings` are arguments of `dvc exp run -S` for each."""
     common = tuple(settings)
     return [
         Cell(variant, seed, common)

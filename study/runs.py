@@ -51,7 +51,7 @@ class RunRecord(Params):
     commit: str
     """The commit that it started from."""
     machine: dict[str, str | int | float | bool]
-    """The machine that it ran on."""
+    """The machine that it ran on; empty where that is not known, of a run that was pulled."""
     error: str | None = None
     """Its last line, if it failed; all that follows is then empty."""
     metrics: dict[str, dict[str, float]] = Field(default_factory=dict)

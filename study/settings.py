@@ -56,9 +56,9 @@ def check(settings: Sequence[str], document: dict[str, Any]) -> None:
         if not equals or missing([setting], document):
             raise UserError(f"-S {setting}: not KEY=VALUE with a key that params.yaml has")
         try:
-            read(value)
-        except YAMLError:
-            raise UserError(f"-S {setting}: its value is not valid YAML") from None
+            json.dumps(read(value))
+        except (YAMLError, ValueError, TypeError):  # or YAML has it and JSON does not, as a date
+            raise UserError(f"-S {setting}: no value that params.yaml can have") from None
         if key == "scale":
             raise UserError(f"-S {setting}: set and commit it in params.yaml instead")
         if key in fixed:

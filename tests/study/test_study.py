@@ -83,7 +83,9 @@ DOCUMENT = yaml.safe_load((ROOT / "params.yaml").read_text())
         ("precision", "-S precision: not KEY=VALUE"),
         ("precision.x=1", "-S precision.x=1: not KEY=VALUE"),
         ("vision.va=1", "-S vision.va=1: not KEY=VALUE"),
-        ("precision=[fp32", r"-S precision=\[fp32: its value is not valid YAML"),
+        ("precision=[fp32", r"-S precision=\[fp32: no value that params.yaml can have"),
+        ("precision=2026-99-99", "no value that params.yaml can have"),
+        ("precision=2026-01-01", "no value that params.yaml can have"),
         ("scale=paper", "-S scale=paper: set and commit it in params.yaml"),
         ("seed=3", "-S seed=3: cells of the study differ by it"),
         ("vision=vaegan", "-S vision=vaegan: cells of the study differ by it"),
@@ -258,9 +260,28 @@ def test_nothing_is_run_beside_what_does_not_compare(
     with pytest.raises(UserError, match="holds runs with other parameters"):
         command._run(cells)
     run("vae", 0, [900.0, 910.0], parameters=mine)
-    monkeypatch.setattr(experiments, "fetch", lambda cell: None)
+    monkeypatch.setattr(experiments, "fetch", lambda cell: False)
     monkeypatch.setattr(command, "_kept", lambda cell, **_: True)
     command._run(cells)
+
+
+@pytest.mark.parametrize("in_the_clone", [True, False])
+def test_a_run_that_was_pulled_does_not_get_this_machine(
+    monkeypatch: pytest.MonkeyPatch, in_the_clone: bool
+) -> None:
+    machines = []
+
+    def keep(cell: grid.Cell, revision: str, machine: dict[str, object]) -> RunRecord:
+        machines.append(machine)
+        return run("vae", 0, [900.0, 910.0])
+
+    monkeypatch.setattr(experiments, "check_committed", lambda: None)
+    monkeypatch.setattr(experiments, "params_at", lambda revision: DOCUMENT)
+    monkeypatch.setattr(experiments, "fetch", lambda cell: in_the_clone)
+    monkeypatch.setattr(experiments, "finished", lambda cell: "revision")
+    monkeypatch.setattr(experiments, "keep", keep)
+    command._run([grid.Cell(grid.VAE, 0)])
+    assert machines == [experiments.machine() if in_the_clone else {}]
 
 
 def test_a_cell_that_another_process_runs_or_has_run_is_left_to_it(
@@ -279,7 +300,7 @@ def test_a_cell_that_another_process_runs_or_has_run_is_left_to_it(
 
     monkeypatch.setattr(experiments, "check_committed", lambda: None)
     monkeypatch.setattr(experiments, "params_at", lambda revision: DOCUMENT)
-    monkeypatch.setattr(experiments, "fetch", lambda cell: None)
+    monkeypatch.setattr(experiments, "fetch", lambda cell: False)
     monkeypatch.setattr(experiments, "run", other_process_is_at_1_and_keeps_2)
     monkeypatch.setattr(command, "_kept", lambda cell, **_: cell.seed in ran)
     command._run(cells)

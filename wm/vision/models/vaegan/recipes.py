@@ -1,8 +1,8 @@
 """The recipes by which a VAE-GAN may learn: which loss reaches which network, and how strongly.
 
-The sources' recipes stay as they are. Two of them draw a mesh here, and the road once learned
-similarity counts a thousand times as much: that is all that their `-similarity` changes. `anchored`
-is the default.
+The sources' recipes stay as they are. Two of them draw a mesh here. With a learned similarity that
+counts a thousand times as much (`larsen`: for the decoder alone), `larsen` draws most of the road
+and `minimax` part of it: that is all that their `-similarity` changes. `anchored` is the default.
 """
 
 from __future__ import annotations
