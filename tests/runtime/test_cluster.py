@@ -254,8 +254,7 @@ def test_an_address_that_is_no_schedulers_is_one_line_and_the_end() -> None:
     assert "Connection refused" in lines["tcp://127.0.0.1:1"]
 
 
-def test_a_refusal_is_said_where_the_deadline_cut_the_last_attempt_off() -> None:
-    cut_off = """
+CUT_OFF = """
 import distributed.comm.core
 
 async def cut_off(attempt, timeout):
@@ -264,7 +263,18 @@ async def cut_off(attempt, timeout):
 
 distributed.comm.core.wait_for = cut_off
 """
-    assert "Connection refused" in refused(["tcp://127.0.0.1:1"], before=cut_off)[0]
+NO_ATTEMPT = """
+import itertools
+import distributed.comm.core
+
+clock = itertools.count(step=100)
+distributed.comm.core.time = lambda: next(clock)
+"""
+
+
+@pytest.mark.parametrize("before", [CUT_OFF, NO_ATTEMPT], ids=["cut off", "no attempt"])
+def test_a_refusal_is_said_where_the_deadline_came_before_an_attempts_end(before: str) -> None:
+    assert "Connection refused" in refused(["tcp://127.0.0.1:1"], before=before)[0]
 
 
 @contextlib.contextmanager

@@ -211,8 +211,10 @@ def _try(address: str) -> None:
     try:
         asyncio.run(register())
     except OSError as error:
-        if isinstance(_causes(error)[-1], TimeoutError):
-            # Dask keeps its last attempt's error alone, and its deadline may have cut that one off
+        cause = _causes(error)[-1]
+        # Dask keeps its last attempt's error alone, and its deadline may have cut that one off, or,
+        # on a busy machine, have come before the first: then all there is is an OSError of its own
+        if isinstance(cause, TimeoutError) or type(cause) is OSError:
             with contextlib.suppress(TimeoutError):
                 left = max(0.1, deadline - time.monotonic())
                 socket.create_connection((host, port), left).close()
