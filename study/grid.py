@@ -108,7 +108,7 @@ SOURCES = tuple(
     for recipe, title in (
         ("balanced", "the losses of the second source"),
         ("larsen", "Algorithm 1 of Larsen et al."),
-        ("larsen-similarity", "Algorithm 1 of Larsen et al., similarity times 1,000"),
+        ("larsen-similarity", "Algorithm 1, similarity times 1,000 for the decoder"),
         ("minimax", "the losses of the first source"),
         ("minimax-similarity", "the losses of the first source, similarity times 1,000"),
     )

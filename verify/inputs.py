@@ -34,11 +34,11 @@ def rows(folder: Path, seconds: int, seed: int) -> Iterator[dict[str, Any]]:
         print("atheris is not installed, the readers were left out: "
               "pip install -c constraints.txt '.[fuzz]'", file=sys.stderr)  # fmt: skip
         return
+    FOUND.mkdir(parents=True, exist_ok=True)
     for reader in READERS:
         command = [sys.executable, "-m", "verify.fuzz", reader, str(folder / reader),
                    f"-max_total_time={seconds}", f"-seed={seed + 1}", "-max_len=65536",
                    f"-artifact_prefix={FOUND}/{reader}-", "-rss_limit_mb=4096"]  # fmt: skip
-        FOUND.mkdir(parents=True, exist_ok=True)
         done = _run(command)
         ended = re.search(r"Done (\d+) runs", done.stderr)
         yield {
