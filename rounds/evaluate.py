@@ -5,9 +5,8 @@ from __future__ import annotations
 from rounds import agents, settings
 from rounds.folders import of_command_line
 from wm.control.policy import controller
-from wm.control.policy.driving import RolloutTask
-from wm.core import artifacts, params, seeding
-from wm.core.shards import shards
+from wm.control.policy.driving import evaluation_tasks
+from wm.core import artifacts, params
 from wm.env.exact.checked import Evaluate, maker
 from wm.nn import arithmetic, compute
 from wm.report.statistics import summary_of_episodes
@@ -21,13 +20,10 @@ def run() -> None:
     config, vector = controller.load(agent / "controller", *spec.sizes())
     compute.prepare(shared, threads=1)
     arithmetic.compare([*spec.directories, agent / "controller"], shared)
-    tasks = [
-        RolloutTask(
-            config, vector[None], [evaluate.seed_of(i) for i in shard],
-            seeding.integer(shared.seed, "evaluate", "noise", number), evaluate.max_steps,
-        )
-        for number, shard in enumerate(shards(range(evaluate.episodes), evaluate.shard_episodes))
-    ]  # fmt: skip
+    tasks = evaluation_tasks(
+        config, vector, evaluate.tracks, shared.seed, max_steps=evaluate.max_steps,
+        shard_episodes=evaluate.shard_episodes,
+    )  # fmt: skip
     rows = agents.drive(spec, tasks, "evaluate")
     artifacts.write_csv("plots/rounds/evaluate.csv", rows)
     artifacts.write_json("metrics/rounds/evaluate.json", summary_of_episodes(rows))

@@ -7,9 +7,8 @@ from pathlib import Path
 import numpy as np
 
 from wm.control.policy import controller
-from wm.control.policy.driving import RolloutTask, agent_spec, drive_task
-from wm.core import artifacts, episodes, params, seeding
-from wm.core.shards import shards
+from wm.control.policy.driving import agent_spec, drive_task, evaluation_tasks
+from wm.core import artifacts, episodes, params
 from wm.env.exact.checked import Evaluate, maker
 from wm.nn import arithmetic, compute
 from wm.report.statistics import summary_of_episodes
@@ -30,26 +29,21 @@ def run() -> None:
     compute.prepare(shared, threads=1)
     arithmetic.compare([*spec.directories, CONTROLLER], shared)
     key = shared.model_dump(include={"seed", *params.ARITHMETIC}) | evaluate.model_dump()
-    size = evaluate.shard_episodes
     with (
         Checkpoint("evaluate", key, [*spec.directories, CONTROLLER]) as checkpoint,
         measure("evaluate", checkpoint.elapsed) as meter,
     ):
         rows = (checkpoint.load() or {"rows": []})["rows"]
-        tasks = [
-            RolloutTask(
-                config, vector[None], [evaluate.seed_of(i) for i in shard],
-                seeding.integer(shared.seed, "evaluate", "noise", number), evaluate.max_steps,
-                record_to=checkpoint.directory, first_id=shard[0],
-            )
-            for number, shard in enumerate(shards(range(evaluate.episodes), size))
-            if shard[0] >= len(rows)
-        ]  # fmt: skip
+        tasks = evaluation_tasks(
+            config, vector, evaluate.tracks, shared.seed, max_steps=evaluate.max_steps,
+            shard_episodes=evaluate.shard_episodes, record_to=checkpoint.directory,
+        )  # fmt: skip
+        left = [task for task in tasks if task.first_id >= len(rows)]
         with (
             Progress("evaluate", evaluate.episodes, "episodes", done=len(rows)) as progress,
             create_executor(shared, spec.create_worker) as executor,
         ):
-            for outcomes in executor.map(drive_task, tasks):
+            for outcomes in executor.map(drive_task, left):
                 rows += [outcome.row(len(rows) + i) for i, outcome in enumerate(outcomes)]
                 checkpoint.save({"rows": rows})
                 progress.advance(len(outcomes), mean=float(np.mean([r["return"] for r in rows])))

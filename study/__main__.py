@@ -37,10 +37,10 @@ def main() -> None:
     try:
         try:
             if arguments.command == "run":
-                settings.check(arguments.set, experiments.params_at("HEAD"))
-                only = arguments.only
-                wanted = grid.cells(arguments.set)
-                _run([cell for cell in wanted if only is None or cell.name in only])
+                only, every = arguments.only, grid.cells(arguments.set)
+                wanted = [cell for cell in every if only is None or cell.name in only]
+                settings.check(arguments.set, wanted, experiments.params_at("HEAD"))
+                _run(wanted)
             elif arguments.command == "random":
                 random_policy.write()
             elif arguments.command == "exhibits":

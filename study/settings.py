@@ -6,13 +6,14 @@ import copy
 import hashlib
 import json
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from functools import reduce
 from typing import Any
 
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
-from study.grid import VARIANTS, Cell
+from study.grid import Cell
 from wm.core.errors import UserError
 
 NO_RESULT = ("workers", "executor", "scheduler", "film")
@@ -24,13 +25,6 @@ OF_EVERY_CELL = ("vision", "seed")
 def read(text: str) -> Any:
     """Returns what YAML says, as DVC reads it."""
     return YAML(typ="safe").load(text)
-
-
-def keys_of_cells(scale: str) -> set[str]:
-    """Returns the keys of params.yaml by which the cells differ at a scale, with points between
-    the levels."""
-    cells = [Cell(variant, 0) for variant in VARIANTS]
-    return {change.partition("=")[0] for cell in cells for change in cell.changes(scale)}
 
 
 def missing(changes: Iterable[str], document: dict[str, Any]) -> str | None:
@@ -47,10 +41,11 @@ def missing(changes: Iterable[str], document: dict[str, Any]) -> str | None:
     return None
 
 
-def check(settings: Sequence[str], document: dict[str, Any]) -> None:
+def check(settings: Sequence[str], cells: Iterable[Cell], document: dict[str, Any]) -> None:
     """Raises UserError unless each of a study's settings is KEY=VALUE, with a key that params.yaml,
-    read as `document`, has and by which the cells do not differ."""
-    fixed = keys_of_cells(document["scale"])
+    read as `document`, has and that none of the cells sets itself."""
+    alone = [replace(cell, settings=()).changes(document["scale"]) for cell in cells]
+    fixed = {change.partition("=")[0] for changes in alone for change in changes}
     for setting in settings:
         key, equals, value = setting.partition("=")
         if not equals or missing([setting], document):
@@ -62,7 +57,7 @@ def check(settings: Sequence[str], document: dict[str, Any]) -> None:
         if key == "scale":
             raise UserError(f"-S {setting}: set and commit it in params.yaml instead")
         if key in fixed:
-            raise UserError(f"-S {setting}: cells of the study differ by it; leave it out")
+            raise UserError(f"-S {setting}: the cells differ by it; leave it out")
 
 
 def changed(document: dict[str, Any], changes: Iterable[str]) -> dict[str, Any]:

@@ -86,7 +86,7 @@ def test_dreams_in_lockstep_are_those_by_hand(
 ) -> None:
     params = PARAMS.model_copy(update={"discount": discount})
     dream = replace(dream, dreamer=tmp_path / dreamer, params=params)
-    task = dream.task(VECTORS, [7, 8], noise_seed=0, validation=False)
+    task = dream.task(VECTORS, [7, 8], noise_seed=0)
     worker = dream.create_worker()
     returns, states = dream.returns(worker, task), dream.states(worker, task)
     assert len(returns) == 6

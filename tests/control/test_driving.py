@@ -10,7 +10,13 @@ import torch
 
 from tests.control.test_controller import config
 from wm.control.policy.controller import parameter_count
-from wm.control.policy.driving import AgentSpec, RolloutTask, agent_spec, drive_task
+from wm.control.policy.driving import (
+    AgentSpec,
+    RolloutTask,
+    agent_spec,
+    drive_task,
+    evaluation_tasks,
+)
 from wm.core import episodes
 from wm.core.params import SharedParams
 from wm.env import official
@@ -51,6 +57,17 @@ def test_recordings_are_what_was_driven(spec: AgentSpec, tmp_path: Path) -> None
         assert episode.rewards.sum() == outcome.return_
         assert outcome.row(3)["return"] == outcome.return_
         assert outcome.row(3)["episode"] == 3
+
+
+def test_an_evaluation_drives_each_track_once_and_records_it_by_its_place(tmp_path: Path) -> None:
+    vector, tracks = np.zeros(3), [11, 12, 13, 14, 15]
+    tasks = evaluation_tasks(
+        config(), vector, tracks, seed=0, max_steps=9, shard_episodes=2, record_to=tmp_path
+    )
+    assert [task.seeds for task in tasks] == [[11, 12], [13, 14], [15]]
+    assert [task.first_id for task in tasks] == [0, 2, 4]
+    assert len({task.noise_seed for task in tasks}) == 3
+    assert all(task.vectors.shape == (1, 3) and task.record_to == tmp_path for task in tasks)
 
 
 def test_a_spec_names_the_memory_only_where_the_controller_reads_it() -> None:

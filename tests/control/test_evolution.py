@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from wm.control.training.cma_es import Phase, PhasedCmaEs
+from wm.control.training.cma_es import Generations, Phase, PhasedCmaEs
 from wm.control.training.directions import coordinates
 from wm.control.training.evolution import Row, Validated, best, evolve, summary
 from wm.control.training.optimizer import Optimizer
@@ -25,6 +25,26 @@ def only(active: np.ndarray) -> Callable[[np.ndarray], np.ndarray]:
 
 
 ALL = only(np.full(4, True))
+
+
+def phase(
+    generations: int,
+    population: int,
+    sigma: float,
+    directions: Callable[[np.ndarray], np.ndarray],
+    final_sigma: float | None = None,
+    mean_rate: float = 1.0,
+    mirrored: bool = False,
+) -> Phase:
+    settings = Generations(
+        generations=generations,
+        population=population,
+        sigma=sigma,
+        final_sigma=final_sigma,
+        mean_rate=mean_rate,
+        mirrored=mirrored,
+    )
+    return Phase(settings, directions)
 
 
 def quadratic(solutions: np.ndarray) -> np.ndarray:
@@ -56,9 +76,9 @@ def run(
         return Drives([generation], quadratic(solutions)[:, None].tolist())
 
     if optimizer is None:
-        phases = phases or [Phase(generations, 10, 0.5, ALL)]
+        phases = phases or [phase(generations, 10, 0.5, ALL)]
         optimizer = PhasedCmaEs(np.zeros(4), phases, seed=seed)
-        generations = sum(phase.generations for phase in phases)
+        generations = sum(phase.settings.generations for phase in phases)
     with Checkpoint("evolution", {"name": name}, []) as checkpoint:
         validated, rows = evolve(
             optimizer,
@@ -95,19 +115,19 @@ def test_the_best_validated_mean_is_returned() -> None:
 
 
 def test_a_step_that_falls_falls_by_the_same_factor_each_generation() -> None:
-    falling = [Phase(4, 10, 0.5, ALL), Phase(5, 10, 0.3, ALL, final_sigma=0.0048)]
+    falling = [phase(4, 10, 0.5, ALL), phase(5, 10, 0.3, ALL, final_sigma=0.0048)]
     steps = [row["sigma"] for row in run("falls", phases=falling)[1]]
     assert steps[4:] == pytest.approx([0.3, 0.3 / 2.8117, 0.3 / 7.9057, 0.0135, 0.0048], rel=1e-3)
-    adapted = [row["sigma"] for row in run("adapts", phases=[Phase(4, 10, 0.5, ALL)])[1]]
+    adapted = [row["sigma"] for row in run("adapts", phases=[phase(4, 10, 0.5, ALL)])[1]]
     assert steps[:4] == adapted
-    one = [Phase(1, 10, 0.3, ALL, final_sigma=0.1)]
+    one = [phase(1, 10, 0.3, ALL, final_sigma=0.1)]
     assert run("one generation", phases=one)[1][0]["sigma"] == 0.3
 
 
 def test_the_mean_goes_its_share_of_the_way_to_the_selected() -> None:
     moved = []
     for rate in (1.0, 0.25):
-        optimizer = PhasedCmaEs(np.zeros(4), [Phase(2, 10, 0.3, ALL, None, rate)], seed=0)
+        optimizer = PhasedCmaEs(np.zeros(4), [phase(2, 10, 0.3, ALL, mean_rate=rate)], seed=0)
         optimizer.ask()
         optimizer.tell(np.arange(10.0))
         moved.append(optimizer.mean)
@@ -116,7 +136,7 @@ def test_the_mean_goes_its_share_of_the_way_to_the_selected() -> None:
 
 
 def test_the_worse_half_pushes_as_hard_as_the_better_half_pulls() -> None:
-    optimizer = PhasedCmaEs(np.zeros(4), [Phase(2, 10, 0.3, ALL, mirrored=True)], seed=0)
+    optimizer = PhasedCmaEs(np.zeros(4), [phase(2, 10, 0.3, ALL, mirrored=True)], seed=0)
     asked = optimizer.ask()
     optimizer.tell(np.arange(10.0) ** 3)
     # Hansen 2016, equations 49 to 53, of a population of twenty: solutions and images, by rank
@@ -130,7 +150,9 @@ def test_mirrored_solutions_wander_less_where_luck_decides() -> None:
     size = 100
     every, distances = only(np.full(size, True)), []
     for mirrored in (False, True):
-        optimizer = PhasedCmaEs(np.zeros(size), [Phase(20, 32, 0.1, every, 0.1, 1, mirrored)], 0)
+        optimizer = PhasedCmaEs(
+            np.zeros(size), [phase(20, 32, 0.1, every, 0.1, mirrored=mirrored)], 0
+        )
         luck = np.random.default_rng(0)
         for _ in range(20):
             optimizer.tell(luck.normal(size=len(optimizer.ask())))
@@ -141,19 +163,21 @@ def test_mirrored_solutions_wander_less_where_luck_decides() -> None:
 def test_the_next_solutions_lie_a_step_away() -> None:
     widths = []
     for final in (0.3, 1e-4):
-        optimizer = PhasedCmaEs(np.zeros(4), [Phase(2, 10, 0.3, ALL, final)], seed=0)
+        optimizer = PhasedCmaEs(np.zeros(4), [phase(2, 10, 0.3, ALL, final)], seed=0)
         optimizer.ask()
         optimizer.tell(np.arange(10.0))
         widths.append(np.abs(optimizer.ask() - optimizer.mean).mean())
     assert widths[1] < widths[0] / 1000
 
 
+@pytest.mark.parametrize("mirrored", [False, True])
 @pytest.mark.parametrize("kill_at", [1, 9])
-def test_killed_and_resumed_is_bitwise_uninterrupted(kill_at: int) -> None:
-    whole, whole_rows, _ = run("c", generations=15)
+def test_killed_and_resumed_is_bitwise_uninterrupted(kill_at: int, mirrored: bool) -> None:
+    phases = [phase(15, 10, 0.5, ALL, mirrored=mirrored)]
+    whole, whole_rows, _ = run("c", phases=phases)
     with pytest.raises(KeyboardInterrupt):
-        run("d", generations=15, kill_at=kill_at)
-    resumed, resumed_rows, evaluated = run("d", generations=15)
+        run("d", phases=phases, kill_at=kill_at)
+    resumed, resumed_rows, evaluated = run("d", phases=phases)
     assert evaluated == list(range(kill_at, 15))
     assert (resumed == whole).all()
     assert resumed_rows == whole_rows
@@ -161,10 +185,10 @@ def test_killed_and_resumed_is_bitwise_uninterrupted(kill_at: int) -> None:
 
 def test_a_phase_leaves_the_rest_alone_and_the_next_goes_on_from_it() -> None:
     half = np.array([True, False, True, False])
-    first, rows, _ = run("half", phases=[Phase(60, 10, 0.5, only(half))])
+    first, rows, _ = run("half", phases=[phase(60, 10, 0.5, only(half))])
     np.testing.assert_allclose(first[half], TARGET[half], atol=0.05)
     assert (first[~half] == 0).all()
-    phases = [Phase(60, 10, 0.5, only(half)), Phase(80, 10, 0.3, ALL)]
+    phases = [phase(60, 10, 0.5, only(half)), phase(80, 10, 0.3, ALL)]
     both, all_rows, _ = run("both", phases=phases)
     np.testing.assert_allclose(both, TARGET, atol=0.05)
     assert [row["generation"] for row in all_rows] == list(range(1, 141))
@@ -175,7 +199,7 @@ def test_a_phase_leaves_the_rest_alone_and_the_next_goes_on_from_it() -> None:
 
 def test_a_kill_in_a_later_phase_is_bitwise_uninterrupted() -> None:
     half = np.array([True, False, True, False])
-    phases = [Phase(4, 10, 0.5, only(half)), Phase(6, 8, 0.3, ALL)]
+    phases = [phase(4, 10, 0.5, only(half)), phase(6, 8, 0.3, ALL)]
     whole, whole_rows, _ = run("m", phases=phases)
     with pytest.raises(KeyboardInterrupt):
         run("n", phases=phases, kill_at=7)
@@ -203,7 +227,7 @@ def alike(
     fitness: float, generations: int, checkpoint: Checkpoint
 ) -> tuple[list[Validated], list[Row]]:
     """Evolves candidates that all have this fitness."""
-    phases = [Phase(generations, 8, 0.1, ALL)]
+    phases = [phase(generations, 8, 0.1, ALL)]
     return evolve(
         PhasedCmaEs(np.zeros(4), phases, seed=0),
         lambda solutions, earlier: Drives([0, 1], np.full((len(solutions), 2), fitness).tolist()),

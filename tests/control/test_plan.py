@@ -73,9 +73,7 @@ def test_each_phase_has_its_directions() -> None:
     assert (one.directions(mean) == coordinates(~on_h)).all()
     assert (two.directions(mean) == principal(on_h, STATES, 2)).all()
     assert (three.directions(mean) == np.eye(len(on_h))).all()
-    assert (two.generations, two.population, two.sigma, two.final_sigma) == (3, 6, 0.2, 0.1)
-    assert (one.mean_rate, two.mean_rate) == (1.0, 0.5)
-    assert (one.mirrored, two.mirrored) == (False, True)
+    assert [phase.settings for phase in (one, two, three)] == list(train().phases.values())
 
 
 def test_without_memory_all_phases_have_all_weights() -> None:
@@ -109,7 +107,11 @@ def test_the_parameters_count() -> None:
             "repeated_tracks: 3",
             r"phases\.tail\.repeated_tracks: Input should be at most the episodes",
         ),
-        ("repeated_tracks: 1, tracks: 2", r"phases\.tail\.tracks: unknown key"),
+        (
+            "repeated_tracks: 1, tracks: 2",
+            r"train_controller\.phases\.tail\.tracks: unknown key; known keys: generations, .*, "
+            r"weights, episodes, repeated_tracks$",
+        ),
         ("repeated_tracks: -1", r"phases\.tail\.repeated_tracks"),
     ],
 )

@@ -87,15 +87,24 @@ DOCUMENT = yaml.safe_load((ROOT / "params.yaml").read_text())
         ("precision=2026-99-99", "no value that params.yaml can have"),
         ("precision=2026-01-01", "no value that params.yaml can have"),
         ("scale=paper", "-S scale=paper: set and commit it in params.yaml"),
-        ("seed=3", "-S seed=3: cells of the study differ by it"),
-        ("vision=vaegan", "-S vision=vaegan: cells of the study differ by it"),
-        ("presets.laptop.train_rnn.steps=0", "cells of the study differ by it"),
+        ("seed=3", "-S seed=3: the cells differ by it"),
+        ("vision=vaegan", "-S vision=vaegan: the cells differ by it"),
+        ("presets.laptop.train_rnn.steps=0", "the cells differ by it"),
     ],
 )
 def test_a_setting_that_a_study_cannot_have_is_one_line(setting: str, complaint: str) -> None:
     with pytest.raises(UserError, match=complaint):
-        settings.check([setting], DOCUMENT)
-    settings.check(["precision=bf16", "presets.laptop.evaluate.episodes=1024"], DOCUMENT)
+        settings.check([setting], grid.cells([setting]), DOCUMENT)
+    common = ["precision=bf16", "presets.laptop.evaluate.episodes=1024"]
+    settings.check(common, grid.cells(common), DOCUMENT)
+
+
+def test_a_setting_is_refused_where_a_cell_that_runs_sets_it_itself() -> None:
+    steps = ["presets.laptop.train_vaegan.steps=7"]
+    pair = [cell for cell in grid.cells(steps) if cell.variant in (grid.VAE, grid.VAEGAN)]
+    settings.check(steps, pair, DOCUMENT | {"scale": "laptop"})
+    with pytest.raises(UserError, match=r"-S .*steps=7: the cells differ by it"):
+        settings.check(steps, grid.cells(steps), DOCUMENT | {"scale": "laptop"})
 
 
 def test_cells_of_one_study_start_from_the_same_parameters_and_of_another_do_not() -> None:

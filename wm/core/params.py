@@ -25,6 +25,7 @@ from pydantic import (
     ValidationInfo,
     ValidatorFunctionWrapHandler,
     field_validator,
+    model_validator,
 )
 from pydantic_core import PydanticCustomError
 from ruamel.yaml import YAML
@@ -61,6 +62,8 @@ FLOAT32 = (2**-126, (2 - 2**-23) * 2**127)
 """The smallest and the largest of float32's normal numbers."""
 SHOWN = 100
 """Characters of a wrong value that an error repeats."""
+UNKNOWN = "unknown_key"
+"""The type of an error that names a key which the schema does not have."""
 
 
 class Params(BaseModel):
@@ -70,9 +73,17 @@ class Params(BaseModel):
     one of float32's normal numbers; an integer is at most LARGEST, unless its field says otherwise.
     """
 
-    model_config = ConfigDict(
-        frozen=True, extra="forbid", allow_inf_nan=False, protected_namespaces=()
-    )
+    model_config = ConfigDict(frozen=True, allow_inf_nan=False, protected_namespaces=())
+
+    @model_validator(mode="before")
+    @classmethod
+    def _known(cls, values: Any) -> Any:
+        # before any missing key, as a mistyped one is both: what the user typed is named
+        for key in values if isinstance(values, dict) else ():
+            if key not in cls.model_fields:
+                context = {"key": _name(key), "known": ", ".join(cls.model_fields)}
+                raise PydanticCustomError(UNKNOWN, "unknown key; known keys: {known}", context)
+        return values
 
     @field_validator("*", mode="wrap")
     @classmethod
@@ -141,6 +152,11 @@ ARITHMETIC = ("precision", "device")
 P = TypeVar("P", bound=Params)
 
 
+def load_section(name: str, schema: type[P], path: Path) -> P:
+    """Returns the section `name` of a file of parameters; UserError as in `load`."""
+    return _validate(schema, _section(_read(path).get(name), path, name), path, f"{name}.")
+
+
 def load_shared(path: Path | str = "params.yaml") -> SharedParams:
     """Returns the shared keys; UserError as in `load`."""
     return _shared(_read(Path(path)), Path(path))
@@ -207,7 +223,11 @@ def _section(value: Any, path: Path, name: str) -> dict[str, Any]:
         return {}
     if not isinstance(value, dict):
         raise UserError(f"{path}: {name} must be a mapping of keys to values, not {_shown(value)}")
-    return {key if isinstance(key, str) else _shown(key): item for key, item in value.items()}
+    return {_name(key): item for key, item in value.items()}
+
+
+def _name(key: Any) -> str:
+    return key if isinstance(key, str) else _shown(key)
 
 
 def _shown(value: Any) -> str:
@@ -222,16 +242,14 @@ def _validate(schema: type[P], values: dict[str, Any], path: Path, prefix: str) 
     try:
         return schema.model_validate(values)
     except ValidationError as error:
-        # a mistyped key is also a missing one: name what the user typed
-        first = min(error.errors(), key=lambda found: found["type"] != "extra_forbidden")
-        key = prefix + _key(first)
-        if first["type"] == "extra_forbidden":
-            reason = f"unknown key; known keys: {', '.join(schema.model_fields)}"
+        first = error.errors()[0]
+        if first["type"] == UNKNOWN:
+            reason = first["msg"]
         elif first["type"] == "missing":
             reason = "missing; add it to the file"
         else:
             reason = f"{first['msg']}, not {_shown(first['input'])}"
-        raise UserError(f"{path}: {key}: {reason}") from None
+        raise UserError(f"{path}: {prefix}{_key(first)}: {reason}") from None
 
 
 def validated(schema: type[P], values: Mapping[str, Any], path: Path | str, remedy: str) -> P:
@@ -247,4 +265,5 @@ def validated(schema: type[P], values: Mapping[str, Any], path: Path | str, reme
 
 
 def _key(error: Mapping[str, Any]) -> str:
-    return ".".join(str(part) for part in error["loc"])
+    unknown = [error["ctx"]["key"]] if error["type"] == UNKNOWN else []
+    return ".".join(map(str, [*error["loc"], *unknown]))

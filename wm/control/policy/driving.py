@@ -15,7 +15,9 @@ import torch
 from wm.control.policy.agent import Agent
 from wm.control.policy.allocation import keep_freed_memory
 from wm.control.policy.controller import ControllerConfig
+from wm.core import seeding
 from wm.core.params import SharedParams
+from wm.core.shards import shards
 from wm.drive.rollout import Outcome, rollout
 from wm.drive.telemetry import telemetry
 from wm.drive.workers import MakeEnv, WorkerEnvs, save_recordings
@@ -101,6 +103,33 @@ def drive_task(worker: RolloutWorker, task: RolloutTask) -> list[Outcome]:
     ids = range(task.first_id, task.first_id + len(outcomes))
     save_recordings(task.record_to, ids, outcomes)
     return [replace(outcome, episode=None) for outcome in outcomes]
+
+
+def evaluation_tasks(
+    config: ControllerConfig,
+    vector: np.ndarray,
+    tracks: list[int],
+    seed: int,
+    *,
+    max_steps: int,
+    shard_episodes: int,
+    record_to: Path | None = None,
+) -> list[RolloutTask]:
+    """Returns the tasks to drive one controller, float (P,), once on each of `tracks`,
+    `shard_episodes` in a lockstep; `seed` is the training seed, and of the latents' noise.
+    `record_to`: as in RolloutTask; a recording's id is its track's place."""
+    return [
+        RolloutTask(
+            config,
+            vector[None],
+            shard,
+            seeding.integer(seed, "evaluate", "noise", number),
+            max_steps,
+            record_to=record_to,
+            first_id=number * shard_episodes,
+        )
+        for number, shard in enumerate(shards(tracks, shard_episodes))
+    ]
 
 
 def _drive(

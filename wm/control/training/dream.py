@@ -81,9 +81,11 @@ class Dream:
         """Returns a worker's memories, and what it knows of the real episodes."""
         return DreamWorker(self)
 
-    def task(
-        self, vectors: np.ndarray, seeds: list[int], noise_seed: int, *, validation: bool
-    ) -> DreamTask:
+    def for_validation(self) -> Dream:
+        """Returns the same: a dream has no costs that are for training alone."""
+        return self
+
+    def task(self, vectors: np.ndarray, seeds: list[int], noise_seed: int) -> DreamTask:
         """Returns the task to have every one of `vectors` (C, P) dream the dreams `seeds`, which
         say all that there is to draw."""
         return DreamTask(vectors, seeds)

@@ -22,12 +22,12 @@ class World(Protocol):
     `returns` and `states` run in a worker, whose context the world creates.
     """
 
-    def task(
-        self, vectors: np.ndarray, seeds: list[int], noise_seed: int, *, validation: bool
-    ) -> Any:
+    def for_validation(self) -> World:
+        """Returns the world without the costs that are for training alone."""
+
+    def task(self, vectors: np.ndarray, seeds: list[int], noise_seed: int) -> Any:
         """Returns the task to try every one of `vectors` (C, P) on each of `seeds`; `noise_seed` is
-        of what the seeds do not decide. A `validation` knows no costs that are for training alone.
-        """
+        of what the seeds do not decide."""
 
     @staticmethod
     def returns(worker: Any, task: Any) -> list[float]:
@@ -60,35 +60,33 @@ class ReturnFitness:
         """
         fresh = range(episodes - len(repeated))
         seeds = [self._draw("track", number, i) for i in fresh] + list(repeated)
-        parts = shards(vectors, max(1, self.shard_episodes // episodes))
-        returns = self._returns([(part, seeds) for part in parts], self._draw("noise", number))
+        groups = shards(vectors, max(1, self.shard_episodes // episodes))
+        parts = [(group, seeds) for group in groups]
+        returns = self._returns(self.world, parts, self._draw("noise", number))
         return Drives(seeds, returns.reshape(len(vectors), episodes).tolist())
 
     def validation(self, vector: np.ndarray, tracks: int) -> float:
         """Returns the mean return of `vector` (D,) on `tracks` tracks, always the same."""
         seeds = [self._draw("validation track", i) for i in range(tracks)]
-        parts = shards(seeds, self.shard_episodes)
-        noise_seed = self._draw("validation noise")
-        tasks = [(vector[None], part) for part in parts]
-        return float(self._returns(tasks, noise_seed, validation=True).mean())
+        parts = [(vector[None], part) for part in shards(seeds, self.shard_episodes)]
+        world, noise_seed = self.world.for_validation(), self._draw("validation noise")
+        return float(self._returns(world, parts, noise_seed).mean())
 
     def memory_states(self, vector: np.ndarray, tracks: int) -> np.ndarray:
         """Returns the memory's states while `vector` (D,) drives on `tracks` tracks, always the
         same: float32 (N, H)."""
         seeds = [self._draw("states track", i) for i in range(tracks)]
         parts = [(vector[None], part) for part in shards(seeds, self.shard_episodes)]
-        tasks = self._tasks(parts, self._draw("states noise"))
+        tasks = _tasks(self.world, parts, self._draw("states noise"))
         return np.concatenate(list(self.executor.map(self.world.states, tasks)))
 
     def _draw(self, purpose: str, *index: int) -> int:
         return seeding.integer(self.seed, "train_controller", purpose, *index)
 
-    def _returns(self, parts: list[_Part], noise_seed: int, validation: bool = False) -> np.ndarray:
-        tasks = self._tasks(parts, noise_seed, validation)
-        return np.concatenate(list(self.executor.map(self.world.returns, tasks)))
+    def _returns(self, world: World, parts: list[_Part], noise_seed: int) -> np.ndarray:
+        tasks = _tasks(world, parts, noise_seed)
+        return np.concatenate(list(self.executor.map(world.returns, tasks)))
 
-    def _tasks(self, parts: list[_Part], noise_seed: int, validation: bool = False) -> list[Any]:
-        return [
-            self.world.task(vectors, seeds, noise_seed + i, validation=validation)
-            for i, (vectors, seeds) in enumerate(parts)
-        ]
+
+def _tasks(world: World, parts: list[_Part], noise_seed: int) -> list[Any]:
+    return [world.task(vectors, seeds, noise_seed + i) for i, (vectors, seeds) in enumerate(parts)]

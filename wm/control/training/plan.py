@@ -30,18 +30,7 @@ def phases(search: Search, on_h: np.ndarray, fitness: ReturnFitness) -> list[Pha
         active = ~on_h if phase.weights == "z" else np.ones_like(on_h)
         return lambda mean: directions.coordinates(active)
 
-    return [
-        Phase(
-            phase.generations,
-            phase.population,
-            phase.sigma,
-            along(phase),
-            phase.final_sigma,
-            phase.mean_rate,
-            phase.mirrored,
-        )
-        for phase in search.phases.values()
-    ]
+    return [Phase(phase, along(phase)) for phase in search.phases.values()]
 
 
 def drive(

@@ -8,39 +8,22 @@ from pydantic import Field, ValidationInfo, field_validator
 from pydantic_core import PydanticCustomError
 
 from wm.control.policy.controller import ControllerConfig
+from wm.control.training.cma_es import Generations
 from wm.control.training.dream import DreamParams
 from wm.core.params import Params
 
 
-class SearchPhase(Params):
-    """A phase of the search: generations that are alike. In a dream, a track is where it begins."""
+class SearchPhase(Generations):
+    """A phase of the search. In a dream, a track is where it begins."""
 
     weights: Literal["z", "components", "all"]
     """What evolves: the weights of z; these and one for each of h's principal components; or all.
     Biases always do. Where inputs are z, the three are the same."""
-    generations: int = Field(ge=1)
-    """The number of generations."""
-    population: int = Field(ge=4)
-    """Candidates of a generation."""
     episodes: int = Field(ge=1)
     """Episodes of a candidate, on tracks that all of a generation share."""
     repeated_tracks: int = Field(ge=0)
     """Of these, on tracks of the phase's earlier generations: those that told candidates apart the
     most when they were last driven."""
-    sigma: float = Field(gt=0)
-    """The step size of the first generation."""
-    final_sigma: float | None = Field(gt=0)
-    """The step size of the last, to which it falls by the same factor each time; null: CMA-ES
-    adapts it."""
-    mean_rate: float = Field(gt=0, le=1)
-    """The share of the way to the selected candidates' mean that the search's mean goes: c_m of
-    Hansen 2016, 1 by default there. Below 1, candidates lie further apart than the mean moves, and
-    luck counts less in their ranks."""
-    mirrored: bool
-    """Whether a candidate stands for its mirror image about the search's mean, too, with the
-    opposite rank. Then the worse half says as much as the better one: where luck decides most of a
-    return, the mean wanders half as far (in its variance) for the same progress (optimal weights:
-    Arnold 2006)."""
 
     @field_validator("repeated_tracks")
     @classmethod

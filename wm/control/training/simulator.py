@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -41,13 +41,20 @@ class Simulator:
         """Returns a worker's environments and networks."""
         return self.spec.create_worker()
 
-    def task(
-        self, vectors: np.ndarray, seeds: list[int], noise_seed: int, *, validation: bool
-    ) -> RolloutTask:
+    def for_validation(self) -> Simulator:
+        """Returns the simulator in which no wheel off the road costs anything."""
+        return replace(self, off_road_cost=0.0)
+
+    def task(self, vectors: np.ndarray, seeds: list[int], noise_seed: int) -> RolloutTask:
         """Returns the task to drive every one of `vectors` (C, P) on the tracks `seeds`."""
-        cost = 0.0 if validation else self.off_road_cost
         return RolloutTask(
-            self.config, vectors, seeds, noise_seed, self.max_steps, self.patience, cost
+            self.config,
+            vectors,
+            seeds,
+            noise_seed,
+            self.max_steps,
+            patience=self.patience,
+            off_road_cost=self.off_road_cost,
         )
 
     @staticmethod

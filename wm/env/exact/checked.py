@@ -36,16 +36,17 @@ class Evaluate(Params):
     shard_episodes: int = Field(ge=1)
     """Episodes that a worker drives in lockstep; part of the result's last bits."""
 
-    def seed_of(self, episode: int) -> int:
-        """Returns the track seed of an episode, numbered from 0."""
-        return seeding.evaluation_seed(self.first_track + episode)
+    @property
+    def tracks(self) -> list[int]:
+        """The track seeds of the episodes."""
+        return [seeding.evaluation_seed(self.first_track + i) for i in range(self.episodes)]
 
 
 def maker(drives: Evaluate) -> Callable[[], gymnasium.Env]:
     """Returns what makes the environments of the drives; it is picklable."""
     if drives.renderer == "official":
         return official.make
-    return partial(CheckedCarRacing, tuple(map(drives.seed_of, range(drives.checked_episodes))))
+    return partial(CheckedCarRacing, drives.tracks[: drives.checked_episodes])
 
 
 class CheckedCarRacing(ExactCarRacing):
