@@ -44,7 +44,7 @@ bench: .venv/installed
 study: .venv/installed
 	python -m study run $(ARGUMENTS)
 
-# results/report.html and the figures of docs/results.md, from what is in results/
+# results/report.html, and the figures and tables of docs/results.md, from what is in results/
 report: .venv/installed
 	python -m study report
 

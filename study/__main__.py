@@ -4,7 +4,7 @@
               the cells
     random    the random policy on evaluate's tracks
     exhibits  pictures and drives of one training seed, from its models
-    report    report.html and its figures, from results/
+    report    report.html, its figures and tables.md, from results/
 
 Whatever it was, and however it ended, study.csv and comparison.json then say what results/ holds.
 What was stopped or killed goes on with the same command: cells that are finished are kept, and a
@@ -16,7 +16,18 @@ from __future__ import annotations
 import argparse
 import sys
 
-from study import exhibits, experiments, grid, random_policy, report, runs, settings, table, tracks
+from study import (
+    document,
+    exhibits,
+    experiments,
+    grid,
+    random_policy,
+    report,
+    runs,
+    settings,
+    table,
+    tracks,
+)
 from study.grid import Cell
 from wm.core.errors import UserError
 
@@ -32,7 +43,7 @@ def main() -> None:
     commands.add_parser("random", help="the random policy on evaluate's tracks")
     exhibit = commands.add_parser("exhibits", help="pictures and drives of one training seed")
     exhibit.add_argument("--seed", type=int, default=0)
-    commands.add_parser("report", help="report.html and its figures, from results/")
+    commands.add_parser("report", help="report.html, its figures and tables.md, from results/")
     arguments = parser.parse_args()
     try:
         try:
@@ -49,6 +60,7 @@ def main() -> None:
             table.write()
         if arguments.command == "report":
             report.write()
+            document.write()
     except (UserError, OSError) as error:
         sys.exit(f"error: {error}")
     except KeyboardInterrupt:

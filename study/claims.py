@@ -133,7 +133,9 @@ def _places(values: Sequence[float], extent: float, good: str) -> list[float]:
     return [round(50 + 48 * sign * value / extent, 2) for value in values]
 
 
-def _row(pair: dict[str, Any], measure: Measure, expects: str | None) -> Row:
+def row(pair: dict[str, Any], measure: Measure, expects: str | None = None) -> Row:
+    """Returns a measure of `pair` of comparison.json as text; `expects` is the verdict that a claim
+    on it would have."""
     found = pair["measures"][measure.key]
     ours, theirs = (np.array(found[side]["values"]) for side in ("ours", "theirs"))
     extent = max(map(abs, (*found["bootstrap"], *found["t"], *(ours - theirs)))) or 1.0
@@ -179,7 +181,7 @@ def headline(pair: dict[str, Any]) -> dict[str, Any]:
     found, tracks = pair["measures"][RETURN.key], pair["tracks"]
     extent = max((abs(end) for track in tracks for end in track["bootstrap"]), default=0.0) or 1.0
     return {
-        "row": _row(pair, RETURN, None),
+        "row": row(pair, RETURN),
         "higher": found["difference"] > 0,
         "gap": number(abs(found["difference"]), RETURN.digits),
         "seeds": pair["seeds"],
@@ -235,8 +237,8 @@ def _iqm(values: Sequence[float], enough: bool) -> str:
 def measured(claim: Claim, pair: dict[str, Any]) -> dict[str, Any]:
     """Returns a claim with the rows of its measures, for `pair` of comparison.json."""
     measured = pair["measures"]
-    rows = [_row(pair, BY_KEY[key], claim.expects) for key in claim.keys if key in measured]
-    beside = [_row(pair, BY_KEY[key], None) for key in claim.beside if key in measured]
+    rows = [row(pair, BY_KEY[key], claim.expects) for key in claim.keys if key in measured]
+    beside = [row(pair, BY_KEY[key]) for key in claim.beside if key in measured]
     return {
         "text": claim.text,
         "expects": claim.expects,
@@ -276,7 +278,7 @@ def control(pair: dict[str, Any]) -> dict[str, Any]:
             f"seed {of['seed']}: {signed(of['difference'], 1)} ({span(of['bootstrap'], 1)})"
             for of in pair["tracks"]
         ],
-        "rows": [_row(pair, measure, None) for measure in measured if measure not in same],
+        "rows": [row(pair, measure) for measure in measured if measure not in same],
         "same": [measure.title for measure in same],
     }
 

@@ -1,11 +1,15 @@
 """What README and docs point at exists: links, pictures, commands, tests, modules."""
 
 import importlib.util
+import json
 import re
 from pathlib import Path
 
 import pytest
 
+from study import document as document_of_study
+from study import runs
+from study import table as study_table
 from verify.workspace import ROOT
 
 DOCUMENTS = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -59,3 +63,16 @@ def test_commands_that_are_named_exist(document: Path) -> None:
     for module in re.findall(r"python -m ([a-z_.]+)", text):
         if module.split(".")[0] in ("stages", "study", "bench", "verify", "share"):
             assert importlib.util.find_spec(module.rstrip(".")), module
+
+
+def test_the_tables_are_those_of_the_results(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No number of the study is copied by hand: `make report` writes them."""
+    monkeypatch.chdir(ROOT)
+    written = document_of_study.TABLES.read_text().strip().split("\n\n")
+    kept = study_table.with_shared_costs(runs.load_all())
+    comparison = json.loads(study_table.COMPARISON.read_text())
+    assert written == document_of_study.tables(kept, comparison["pairs"])
+    shown = (ROOT / "docs/results.md").read_text()
+    for found in written:
+        assert found in shown, found
+    assert written[0] in (ROOT / "README.md").read_text()

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from study import figures, grid, report, runs, table
+from study import document, figures, grid, report, runs, table
 from study.comparison import TOO_FEW, UNJUDGED
 from study.figures import Panel
 from study.runs import RunRecord
@@ -312,3 +312,17 @@ def test_equal_and_very_bad_returns_can_be_drawn() -> None:
         assert limits[0] < values.min()
         assert limits[1] > values.max()
         assert figures.svg(Panel("", "", figures.swarms({"vae": values}, limits)))
+
+
+def test_the_tables_hold_what_there_is(copy: Path) -> None:
+    shutil.rmtree(runs.RUNS)
+    save_run("z", 1)
+    runs.save(RunRecord(cell="vae-1", variant="vae", seed=1, scale="laptop", changes=[],
+                        commit="0123456789", machine={}, error="it failed"), {})  # fmt: skip
+    table.write()
+    document.write()
+    returns, differences, trained = document.TABLES.read_text().strip().split("\n\n")
+    assert [line.count("|") for line in returns.splitlines()] == [10] * 3
+    assert f"| {grid.TITLES['z']}, seed 1 | " in returns
+    assert len(differences.splitlines()) == 2
+    assert "| a processor | `0123456` |" in trained
