@@ -17,10 +17,10 @@ import argparse
 import sys
 
 from study import (
-    document,
     exhibits,
     experiments,
     grid,
+    markdown,
     random_policy,
     report,
     runs,
@@ -48,7 +48,8 @@ def main() -> None:
     try:
         try:
             if arguments.command == "run":
-                only, every = arguments.only, grid.cells(arguments.set)
+                only = arguments.only
+                every = grid.cells(arguments.set)
                 wanted = [cell for cell in every if only is None or cell.name in only]
                 settings.check(arguments.set, wanted, experiments.params_at("HEAD"))
                 _run(wanted)
@@ -60,7 +61,7 @@ def main() -> None:
             table.write()
         if arguments.command == "report":
             report.write()
-            document.write()
+            markdown.write()
     except (UserError, OSError) as error:
         sys.exit(f"error: {error}")
     except KeyboardInterrupt:

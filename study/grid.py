@@ -39,14 +39,16 @@ class Cell:
         """The name of the cell, of its experiment and of its folder in results/runs."""
         return f"{self.variant.name}-{self.seed}"
 
-    def changes(self, scale: str) -> list[str]:
-        """Returns the arguments of `dvc exp run -S` at a scale."""
+    def own_changes(self, scale: str) -> list[str]:
+        """Returns the arguments of `dvc exp run -S` at a scale that make it another cell."""
         preset = f"presets.{scale}"
-        return [
-            *(change.format(preset=preset) for change in self.variant.changes),
-            *self.settings,
-            f"seed={self.seed}",
-        ]
+        changes = [change.format(preset=preset) for change in self.variant.changes]
+        return [*changes, f"seed={self.seed}"]
+
+    def changes(self, scale: str) -> list[str]:
+        """Returns all arguments of `dvc exp run -S` at a scale."""
+        *own, seed = self.own_changes(scale)
+        return [*own, *self.settings, seed]
 
 
 VAE = Variant("vae", "VAE", ("vision=vae",), SEEDS)

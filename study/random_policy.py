@@ -35,7 +35,8 @@ class UniformPolicy:
 
 def drive(drives: Evaluate, envs: WorkerEnvs, ids: list[int]) -> list[Outcome]:
     """Returns the outcomes of the evaluation episodes `ids`."""
-    seeds = [drives.tracks[id_] for id_ in ids]
+    every = drives.tracks
+    seeds = [every[id_] for id_ in ids]
     policy = UniformPolicy(ids)
     return rollout(envs.first(len(ids)), seeds, policy, max_steps=drives.max_steps)
 

@@ -67,7 +67,7 @@ def _render(
     }
     main = pairs.pop((OURS, THEIRS), None)
     answered = main is not None and RETURN.key in main["measures"]
-    mine, others = _of_the_grid(kept)
+    mine, cells = table.of_the_grid(kept), {cell.name for cell in grid.cells()}
     driven = " and ".join(sorted({run.tracks for run in kept if run.tracks}))
     return environment.from_string(TEMPLATE.read_text(encoding="utf-8")).render(
         colours=figures.COLOURS,
@@ -97,7 +97,7 @@ def _render(
         failed=[run for run in kept if run.error is not None],
         columns=[title for title, _, _ in COLUMNS],
         table=[_table_row(run) for run in sorted(kept, key=_in_order)],
-        others=[run.cell for run in others],
+        others=[run.cell for run in kept if run.cell not in cells],
         machines=_machines(kept),
         commits=sorted({run.commit[:7] for run in kept}),
     )  # fmt: skip
@@ -108,23 +108,6 @@ def _episodes(mine: dict[str, list[RunRecord]]) -> str:
     ends."""
     found = {run.metrics["evaluate"]["episodes"] for of in mine.values() for run in of}
     return DASH.join(number(end, 0) for end in sorted({min(found), max(found)})) if found else ""
-
-
-def _of_the_grid(kept: Sequence[RunRecord]) -> tuple[dict[str, list[RunRecord]], list[RunRecord]]:
-    """Returns the whole runs of the grid's cells by variant, in order, and the runs of no cell."""
-    names = {cell.name for cell in grid.cells()}
-    mine = {
-        variant.name: sorted(
-            (run for run in kept if run.variant == variant.name and run.cell in names
-             and run.error is None),
-            key=lambda run: run.seed,
-        )
-        for variant in grid.VARIANTS
-    }  # fmt: skip
-    return (
-        {name: found for name, found in mine.items() if found},
-        [run for run in kept if run.cell not in names],
-    )
 
 
 def _in_order(run: RunRecord) -> tuple[bool, int, str, int]:
@@ -188,7 +171,7 @@ def _machines(kept: Sequence[RunRecord]) -> list[str]:
 
 def _write_pictures(kept: Sequence[RunRecord], exhibits: Exhibits | None) -> None:
     """Writes the PNGs of docs/results.md, of what there is."""
-    mine, _ = _of_the_grid(kept)
+    mine = table.of_the_grid(kept)
     key = {TITLES[name]: figures.COLOURS[name] for name in (THEIRS, OURS) if name in mine}
     if charts := panels.return_panels(mine):
         figures.sheet(FIGURES / "returns.png", charts, 3, key)

@@ -6,7 +6,6 @@ import copy
 import hashlib
 import json
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
 from functools import reduce
 from typing import Any
 
@@ -44,8 +43,11 @@ def missing(changes: Iterable[str], document: dict[str, Any]) -> str | None:
 def check(settings: Sequence[str], cells: Iterable[Cell], document: dict[str, Any]) -> None:
     """Raises UserError unless each of a study's settings is KEY=VALUE, with a key that params.yaml,
     read as `document`, has and that none of the cells sets itself."""
-    alone = [replace(cell, settings=()).changes(document["scale"]) for cell in cells]
-    fixed = {change.partition("=")[0] for changes in alone for change in changes}
+    setters = {
+        change.partition("=")[0]: cell.name
+        for cell in cells
+        for change in cell.own_changes(document["scale"])
+    }
     for setting in settings:
         key, equals, value = setting.partition("=")
         if not equals or missing([setting], document):
@@ -56,8 +58,8 @@ def check(settings: Sequence[str], cells: Iterable[Cell], document: dict[str, An
             raise UserError(f"-S {setting}: no value that params.yaml can have") from None
         if key == "scale":
             raise UserError(f"-S {setting}: set and commit it in params.yaml instead")
-        if key in fixed:
-            raise UserError(f"-S {setting}: the cells differ by it; leave it out")
+        if key in setters:
+            raise UserError(f"-S {setting}: {setters[key]} sets it itself; leave it out")
 
 
 def changed(document: dict[str, Any], changes: Iterable[str]) -> dict[str, Any]:

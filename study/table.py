@@ -9,6 +9,7 @@ import numpy as np
 
 from study import comparison, runs
 from study.comparison import MEASURES, PAIRS, UNJUDGED
+from study.grid import VARIANTS, Cell
 from study.runs import RESULTS, RunRecord
 from wm.core import artifacts
 from wm.core.errors import UserError
@@ -91,6 +92,18 @@ def compare(kept: Sequence[RunRecord]) -> dict[str, Any]:
         pairs.append({"ours": ours, "theirs": theirs, "seeds": [run.seed for run, _ in both],
                       "measures": measures, "lacking": lacking, "tracks": tracks})  # fmt: skip
     return {"rule": comparison.VERDICT, "pairs": pairs}
+
+
+def of_the_grid(kept: Sequence[RunRecord]) -> dict[str, list[RunRecord]]:
+    """Returns the whole runs of the grid's cells by variant, both in the grid's order; a variant
+    without one is left out."""
+    whole = {run.cell: run for run in kept if run.error is None}
+    found: dict[str, list[RunRecord]] = {}
+    for variant in VARIANTS:
+        names = [Cell(variant, seed).name for seed in variant.seeds]
+        if runs_of := [whole[name] for name in names if name in whole]:
+            found[variant.name] = runs_of
+    return found
 
 
 def _check_alike(kept: Sequence[RunRecord]) -> None:

@@ -7,9 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from study import document as document_of_study
-from study import runs
-from study import table as study_table
+from study import markdown, runs, table
 from verify.workspace import ROOT
 
 DOCUMENTS = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -68,10 +66,10 @@ def test_commands_that_are_named_exist(document: Path) -> None:
 def test_the_tables_are_those_of_the_results(monkeypatch: pytest.MonkeyPatch) -> None:
     """No number of the study is copied by hand: `make report` writes them."""
     monkeypatch.chdir(ROOT)
-    written = document_of_study.TABLES.read_text().strip().split("\n\n")
-    kept = study_table.with_shared_costs(runs.load_all())
-    comparison = json.loads(study_table.COMPARISON.read_text())
-    assert written == document_of_study.tables(kept, comparison["pairs"])
+    written = markdown.TABLES.read_text().strip().split("\n\n")
+    kept = table.with_shared_costs(runs.load_all())
+    comparison = json.loads(table.COMPARISON.read_text())
+    assert written == markdown.tables(kept, comparison["pairs"])
     shown = (ROOT / "docs/results.md").read_text()
     for found in written:
         assert found in shown, found

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from wm.control.training.cma_es import Generations, Phase, PhasedCmaEs
+from wm.control.training.cma_es import CmaEsSettings, Phase, PhasedCmaEs
 from wm.control.training.directions import coordinates
 from wm.control.training.evolution import Row, Validated, best, evolve, summary
 from wm.control.training.optimizer import Optimizer
@@ -36,7 +36,7 @@ def phase(
     mean_rate: float = 1.0,
     mirrored: bool = False,
 ) -> Phase:
-    settings = Generations(
+    settings = CmaEsSettings(
         generations=generations,
         population=population,
         sigma=sigma,
@@ -112,6 +112,20 @@ def test_the_best_validated_mean_is_returned() -> None:
     validations = {row["generation"]: row["validation"] for row in rows if row["validation"]}
     assert sorted(validations) == [7, 14, 16]
     assert quadratic(mean[None])[0] == max(validations.values())  # type: ignore[type-var]
+
+
+def test_nothing_is_driven_before_it_is_asked() -> None:
+    """Where a phase's directions come from episodes, they are driven inside the checkpoint."""
+    begun: list[np.ndarray] = []
+
+    def directions(mean: np.ndarray) -> np.ndarray:
+        begun.append(mean)
+        return np.eye(4)
+
+    optimizer = PhasedCmaEs(TARGET, [phase(1, 10, 0.5, directions)], seed=0)
+    assert not begun
+    optimizer.ask()
+    assert (begun[0] == TARGET).all()
 
 
 def test_a_step_that_falls_falls_by_the_same_factor_each_generation() -> None:

@@ -20,8 +20,13 @@ from wm.vision.models.vaegan.recipes import RECIPES
 GLOBALS = "vision: vae\nscale: smoke\nseed: 0\nprecision: fp32\nthreads: 1\nworkers: null\n"
 
 
+class Inner(Params):
+    a: int = 0
+
+
 class Schema(Params):
     steps: int = Field(gt=0)
+    inner: Inner = Inner()
     learning_rate: float = 0.1
     bias: tuple[float, ...] = ()
     decay: bool = False
@@ -102,6 +107,11 @@ def test_the_committed_file_is_the_same_for_readers_of_yaml_1_1() -> None:
         (GLOBALS + "train_vae: {}\n", "train_vae.steps: missing"),
         (GLOBALS + "train_vae: 3\n", "train_vae must be a mapping"),
         (GLOBALS + 'train_vae: {"a\\nb": 1}\n', "train_vae.a b: unknown key"),
+        (
+            GLOBALS + 'train_vae: {"\\ud800": 1}\n',
+            "train_vae.\\ud800: unknown key; known keys: steps",
+        ),
+        (GLOBALS + "train_vae: {inner: {b: 1}}\n", "train_vae.inner.b: unknown key; known keys: a"),
         (GLOBALS + "trian_vae: {steps: 1}\n", "unknown key 'trian_vae'"),
         (GLOBALS.replace("smoke", "laptob") + "train_vae: {steps: 1}\n", "scale: "),
         (GLOBALS + "presets: {laptob: {}}\n", "unknown scale 'presets.laptob'"),

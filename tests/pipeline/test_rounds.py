@@ -189,7 +189,7 @@ def test_the_pipeline_is_written_for_as_many_as_are_asked_for() -> None:
             r"rounds/params.yaml: evaluate.episodes: .* than or equal to 2, not 1",
         ),
         ("evaluate", "evaluate: 3", r"rounds/params.yaml: evaluate must be a mapping"),
-        ("evaluate", "drive: {}", r"rounds/params.yaml: evaluate.renderer: missing; add it"),
+        ("evaluate", "drive: {}", r"rounds/params.yaml: evaluate: missing; add it"),
         ("evaluate", "evaluate: [", r"rounds/params.yaml: not valid YAML"),
         ("evaluate", "evaluate: 2026-99-99", r"rounds/params.yaml: not valid YAML"),
         ("evaluate", "evaluate: {48: 1}", r"rounds/params.yaml: evaluate.48: unknown key; known"),

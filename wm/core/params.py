@@ -73,15 +73,18 @@ class Params(BaseModel):
     one of float32's normal numbers; an integer is at most LARGEST, unless its field says otherwise.
     """
 
-    model_config = ConfigDict(frozen=True, allow_inf_nan=False, protected_namespaces=())
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", allow_inf_nan=False, protected_namespaces=()
+    )
 
     @model_validator(mode="before")
     @classmethod
     def _known(cls, values: Any) -> Any:
-        # before any missing key, as a mistyped one is both: what the user typed is named
-        for key in values if isinstance(values, dict) else ():
+        # says which keys there are, which pydantic does not
+        for key in values if isinstance(values, Mapping) else ():
             if key not in cls.model_fields:
-                context = {"key": _name(key), "known": ", ".join(cls.model_fields)}
+                named = _name(key).encode("utf-8", "backslashreplace").decode()  # pydantic wants it
+                context = {"key": named, "known": ", ".join(cls.model_fields)}
                 raise PydanticCustomError(UNKNOWN, "unknown key; known keys: {known}", context)
         return values
 
@@ -154,7 +157,10 @@ P = TypeVar("P", bound=Params)
 
 def load_section(name: str, schema: type[P], path: Path) -> P:
     """Returns the section `name` of a file of parameters; UserError as in `load`."""
-    return _validate(schema, _section(_read(path).get(name), path, name), path, f"{name}.")
+    document = _read(path)
+    if name not in document:
+        raise UserError(f"{path}: {name}: missing; add it to the file")
+    return _validate(schema, _section(document[name], path, name), path, f"{name}.")
 
 
 def load_shared(path: Path | str = "params.yaml") -> SharedParams:
@@ -242,7 +248,7 @@ def _validate(schema: type[P], values: dict[str, Any], path: Path, prefix: str) 
     try:
         return schema.model_validate(values)
     except ValidationError as error:
-        first = error.errors()[0]
+        first = _first(error)
         if first["type"] == UNKNOWN:
             reason = first["msg"]
         elif first["type"] == "missing":
@@ -260,8 +266,13 @@ def validated(schema: type[P], values: Mapping[str, Any], path: Path | str, reme
     try:
         return schema(**values)
     except ValidationError as error:
-        first = error.errors()[0]
+        first = _first(error)
         raise UserError(f"{path}: {_key(first)}: {first['msg']}; {remedy}") from None
+
+
+def _first(error: ValidationError) -> Mapping[str, Any]:
+    # a mistyped key is also a missing one: name what the user typed
+    return min(error.errors(), key=lambda found: found["type"] != UNKNOWN)
 
 
 def _key(error: Mapping[str, Any]) -> str:

@@ -91,6 +91,6 @@ def telemetry(env: gymnasium.Env) -> np.ndarray:
 
 def wheels_off_road(env: gymnasium.Env) -> int:
     """Returns how many of the car's four wheels touch no tile, in an environment of
-    `wm.env.fast`."""
+    `wm.env.fast` or `wm.env.exact`."""
     car_racing: Any = env.unwrapped
     return sum(not wheel.road_tiles for wheel in car_racing.car.wheels)

@@ -10,7 +10,6 @@ import math
 import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -20,13 +19,13 @@ from wm.core import seeding
 from wm.core.params import Params
 
 
-class Generations(Params):
-    """Generations that are alike, as CMA-ES runs them."""
+class CmaEsSettings(Params):
+    """How CMA-ES runs generations that are alike."""
 
     generations: int = Field(ge=1)
     """The number of generations."""
     population: int = Field(ge=4)
-    """Candidates of a generation."""
+    """Solutions of a generation: candidates."""
     sigma: float = Field(gt=0)
     """The step size of the first generation."""
     final_sigma: float | None = Field(gt=0)
@@ -57,7 +56,7 @@ class Phase:
     A phase begins at the mean that the one before ended with, with a step size of its own.
     """
 
-    settings: Generations
+    settings: CmaEsSettings
     """How many generations, and how they are run."""
     directions: Callable[[np.ndarray], np.ndarray]
     """Returns the directions, float64 (D, K), for the mean, float64 (D,), that it begins at."""
@@ -69,37 +68,36 @@ class PhasedCmaEs:
 
     def __init__(self, start: np.ndarray, phases: Sequence[Phase], seed: int) -> None:
         """The first mean is `start`, float64 (D,); what is drawn follows from `seed`."""
-        self._to_come = [
-            partial(_RunningPhase, phase, seed, number) for number, phase in enumerate(phases)
-        ]
-        self._phase = self._to_come.pop(0)(start)
-
-    @property
-    def mean(self) -> np.ndarray:
-        """The search's mean, float64 (D,)."""
-        return self._phase.mean
+        self.mean = start
+        self._to_come = enumerate(phases)
+        self._seed = seed
+        self._phase: _RunningPhase | None = None
 
     @property
     def sigma(self) -> float:
         """The step size of the solutions last asked for, or where it is adapted, the next ones'."""
+        assert self._phase is not None, "nothing was asked for yet"
         return self._phase.sigma
 
     def ask(self) -> np.ndarray:
         """Returns a generation's solutions, float64 (P, D); at most as often as the
         phases have generations."""
-        if self._phase.over:
-            self._phase = self._to_come.pop(0)(self._phase.mean)
+        if self._phase is None or self._phase.over:
+            number, phase = next(self._to_come)
+            self._phase = _RunningPhase(phase, self.mean, self._seed, number)
         return self._phase.ask()
 
     def tell(self, cost: np.ndarray) -> None:
         """Takes what each of the solutions last asked for costs, float64 (P,)."""
+        assert self._phase is not None, "nothing was asked for yet"
         self._phase.tell(cost)
+        self.mean = self._phase.mean
 
 
 class _RunningPhase:
     """A phase under way."""
 
-    def __init__(self, phase: Phase, seed: int, number: int, start: np.ndarray) -> None:
+    def __init__(self, phase: Phase, start: np.ndarray, seed: int, number: int) -> None:
         self.mean = self._start = start
         self._settings = phase.settings
         self._directions = phase.directions(start)
@@ -138,7 +136,7 @@ def _centred_ranks(cost: np.ndarray) -> np.ndarray:
     return (below + up_to - len(cost)) / 2
 
 
-def _strategy(start: np.ndarray, settings: Generations, seed: int, number: int) -> Any:
+def _strategy(start: np.ndarray, settings: CmaEsSettings, seed: int, number: int) -> Any:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # pycma warns of optional plotting
         import cma  # a second, which no worker process should pay

@@ -82,7 +82,7 @@ class Dream:
         return DreamWorker(self)
 
     def for_validation(self) -> Dream:
-        """Returns the same: a dream has no costs that are for training alone."""
+        """Returns the same: no dream knows of wheels."""
         return self
 
     def task(self, vectors: np.ndarray, seeds: list[int], noise_seed: int) -> DreamTask:

@@ -23,7 +23,7 @@ class World(Protocol):
     """
 
     def for_validation(self) -> World:
-        """Returns the world without the costs that are for training alone."""
+        """Returns the world in which no wheel off the road costs anything."""
 
     def task(self, vectors: np.ndarray, seeds: list[int], noise_seed: int) -> Any:
         """Returns the task to try every one of `vectors` (C, P) on each of `seeds`; `noise_seed` is

@@ -8,12 +8,12 @@ from pydantic import Field, ValidationInfo, field_validator
 from pydantic_core import PydanticCustomError
 
 from wm.control.policy.controller import ControllerConfig
-from wm.control.training.cma_es import Generations
+from wm.control.training.cma_es import CmaEsSettings
 from wm.control.training.dream import DreamParams
 from wm.core.params import Params
 
 
-class SearchPhase(Generations):
+class SearchPhase(CmaEsSettings):
     """A phase of the search. In a dream, a track is where it begins."""
 
     weights: Literal["z", "components", "all"]
