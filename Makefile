@@ -58,8 +58,19 @@ verify: .venv/installed
 smoke: .venv/installed
 	python -m verify.smoke
 
+# .venv names its folder and its Python: where either is another, or gone, it is made anew
+ifneq "$(shell test -x .venv/bin/python && cat .venv/installed)" "$(CURDIR)"
+.PHONY: .venv/installed
+endif
+ifneq "$(origin PYTHON)" "file"
+VERSION := -c 'import sys; print(sys.version)'
+ifneq "$(shell $(PYTHON) $(VERSION))" "$(shell test -x .venv/bin/python && .venv/bin/python $(VERSION))"
+.PHONY: .venv/installed
+endif
+endif
+
 .venv/installed: pyproject.toml constraints.txt
-	@$(PYTHON) -c 'import sys; sys.version_info >= (3, 11) or sys.exit("error: Python 3.11 or newer is needed, and $(PYTHON) is " + sys.version.split()[0] + "; name another: make PYTHON=python3.12")'
+	@$(PYTHON) -c 'import sys; (3, 11) <= sys.version_info < (3, 14) or sys.exit("error: Python 3.11, 3.12 or 3.13 is needed, and $(PYTHON) is " + sys.version.split()[0] + "; name another: make PYTHON=python3.12")'
 	$(PYTHON) -m venv --clear .venv
 	"$(BIN)/pip" install --quiet -c constraints.txt '.[dev,cluster]'
-	touch $@
+	printf '%s\n' "$(CURDIR)" > $@

@@ -46,13 +46,15 @@ def run() -> None:
     key = shared.model_dump(include={"seed", "threads", *params.ARITHMETIC}) | train.model_dump()
     with Checkpoint(f"round_{this.number}_train_rnn", key, inputs, TorchSerializer()) as checkpoint:
         training, held_out = (
-            LatentDataset([latents.read(LATENTS, id_) for id_ in ids], train.sequence_length)
+            [latents.read(LATENTS, id_) for id_ in ids]
             for ids in episodes.split(episodes.ids_in(LATENTS))
         )
-        driven = LatentDataset(
-            [latents.read(folder, id_) for folder in drives for id_ in episodes.ids_in(folder)],
-            train.sequence_length,
+        driven = [latents.read(folder, id_) for folder in drives for id_ in episodes.ids_in(folder)]
+        longest = max(len(episode.actions) for episode in (*training, *driven))
+        collected_windows, driven_windows = (
+            LatentDataset(of, train.sequence_length, longest) for of in (training, driven)
         )
+        held_out_windows = LatentDataset(held_out, train.sequence_length)
         size = vision.read_config(Path("models") / shared.vision).latent_size
         config = memory.read_config(before, size)
         model = memory.load(before, size, prepared.device).requires_grad_(True)
@@ -64,15 +66,15 @@ def run() -> None:
             parts = [
                 windows.windows(generator.integers(len(windows), size=count), prepared.device)
                 for windows, count in (
-                    (driven, of_drives),
-                    (training, train.batch_size - of_drives),
+                    (driven_windows, of_drives),
+                    (collected_windows, train.batch_size - of_drives),
                 )
             ]
             return Batch(*(torch.cat(side) for side in zip(*parts, strict=True)))
 
         def validate() -> dict[str, float]:
             sizes = train.validation_batches, train.batch_size
-            return learner.validate(validation_batches(held_out, *sizes, prepared.device))
+            return learner.validate(validation_batches(held_out_windows, *sizes, prepared.device))
 
         rows = loop.train(
             learner, batch, validate, steps=train.steps, validate_every=train.validate_every,

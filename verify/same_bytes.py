@@ -42,6 +42,9 @@ CIRCUMSTANCES = [
     Circumstance("TZ=Asia/Kathmandu", {"TZ": "Asia/Kathmandu"}),
     Circumstance("OMP_NUM_THREADS=1", {"OMP_NUM_THREADS": "1"}),
     Circumstance(
+        "OMP_THREAD_LIMIT=1, OMP_DYNAMIC=true", {"OMP_THREAD_LIMIT": "1", "OMP_DYNAMIC": "true"}
+    ),
+    Circumstance(
         "other kernels, three threads",
         {
             "OPENBLAS_CORETYPE": "Nehalem",

@@ -80,6 +80,14 @@ def test_windows_are_no_longer_than_the_longest_episode() -> None:
     assert dataset.windows(np.arange(2)).mask.shape == (2, 12)
 
 
+def test_windows_are_as_long_as_those_of_other_episodes_in_their_batch() -> None:
+    dataset = LatentDataset(numbered(3, 5), 20, longest=9)
+    batch = dataset.windows(np.arange(len(dataset)))
+    assert batch.mask.shape == (len(dataset), 9)
+    assert sorted(set(batch.mask.sum(1).tolist())) == [3, 5]
+    assert LatentDataset(numbered(3, 5), 4, longest=9).windows(np.arange(2)).mask.shape == (2, 4)
+
+
 def test_batches_are_a_function_of_the_step_and_reach_every_window() -> None:
     dataset = LatentDataset(encoded([None, 9], [0, 40], max_steps=12), 5)
     cpu = torch.device("cpu")

@@ -30,6 +30,16 @@ def test_another_precision_is_said(tmp_path: Path, capsys: pytest.CaptureFixture
     assert "computed in fp32" in capsys.readouterr().err
 
 
+def test_what_a_gpu_computed_can_be_looked_at_without_one(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`costs` does so after results were pulled, and no stage before it has asked for the GPU."""
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    arithmetic.record(tmp_path, SHARED)
+    arithmetic.compare([tmp_path], SHARED.model_copy(update={"device": "cuda"}))
+    assert "this goes on in fp32 on no GPU" in capsys.readouterr().err
+
+
 def test_a_damaged_record_is_named(tmp_path: Path) -> None:
     (tmp_path / arithmetic.FILE).write_text("{")
     with pytest.raises(UserError, match=arithmetic.FILE):

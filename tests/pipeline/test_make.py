@@ -14,7 +14,7 @@ from verify.workspace import ROOT
 PYTHON = """#!/bin/sh
 if [ "$1" = -c ]; then exec "{real}" -c "import sys; {version}; $2"; fi
 echo "python $*" >> calls
-[ "$2" = venv ] && rm -rf .venv && mkdir -p .venv/bin && cp pip .venv/bin/pip
+[ "$2" = venv ] && rm -rf .venv && mkdir -p .venv/bin && cp pip "$0" .venv/bin
 exit 0
 """
 PIP = """#!/bin/sh
@@ -54,11 +54,14 @@ def test_a_path_with_a_space_and_an_umlaut_is_set_up(checkout: Path) -> None:
     assert (checkout / ".venv/installed").exists()
 
 
-def test_a_python_that_is_too_old_is_named_before_anything_is_made(checkout: Path) -> None:
-    old = "sys.version_info = (3, 10, 1); sys.version = '3.10.1 (main)'"
-    done = make(checkout, old)
+@pytest.mark.parametrize("number", ["3.10.1", "3.14.0"])  # of 3.14 there is no Box2D
+def test_a_python_that_cannot_serve_is_named_before_anything_is_made(
+    checkout: Path, number: str
+) -> None:
+    numbers = tuple(map(int, number.split(".")))
+    done = make(checkout, f"sys.version_info = {numbers}; sys.version = '{number} (main)'")
     assert done.returncode != 0
-    assert "error: Python 3.11 or newer is needed, and ./python is 3.10.1" in done.stderr
+    assert "error: Python 3.11, 3.12 or 3.13 is needed, and ./python is " in done.stderr
     assert not (checkout / ".venv").exists()
     assert not (checkout / "calls").exists()
 
@@ -70,6 +73,26 @@ def test_a_half_made_environment_is_made_anew(checkout: Path) -> None:
     (checkout / "status").write_text("0")
     assert make(checkout).returncode == 0
     assert not (checkout / ".venv/bin/left").exists()
+
+
+def test_an_environment_is_kept_where_it_serves(checkout: Path) -> None:
+    assert make(checkout).returncode == 0
+    assert make(checkout).returncode == 0
+    assert (checkout / "calls").read_text().count("venv --clear") == 1
+
+
+def test_the_environment_of_another_python_or_another_folder_is_made_anew(
+    checkout: Path, tmp_path: Path
+) -> None:
+    assert make(checkout).returncode == 0
+    assert make(checkout, "sys.version = '3.13.1 (main)'").returncode == 0
+    assert (checkout / "calls").read_text().count("venv --clear") == 2
+    moved = checkout.rename(tmp_path / "moved")
+    assert make(moved).returncode == 0
+    assert (moved / "calls").read_text().count("venv --clear") == 3
+    (moved / ".venv/bin/python").unlink()
+    assert make(moved).returncode == 0
+    assert (moved / "calls").read_text().count("venv --clear") == 4
 
 
 def test_python_may_look_for_the_stages_in_their_folder(checkout: Path) -> None:

@@ -25,7 +25,7 @@ from wm.memory import latents
 
 SMALL = {
     "drive": {"episodes": 4, "max_steps": 40, "patience": None, "shard_episodes": 2},
-    "train_rnn": {"steps": 4, "batch_size": 4, "sequence_length": 8, "validate_every": 2,
+    "train_rnn": {"steps": 4, "batch_size": 4, "sequence_length": 50, "validate_every": 2,
                   "validation_batches": 1},
     "train_controller": {
         "phases": {"on": {"weights": "components", "generations": 2, "population": 4,

@@ -99,7 +99,7 @@ def test_a_process_waits_that_long_once_and_says_for_what(
                 pass
         assert 0.3 <= time.monotonic() - start < 2
     (line,) = capsys.readouterr().err.splitlines()
-    assert "other runs of yours hold all cores" in line
+    assert "workers of yours hold all cores, of this run or another" in line
 
 
 def test_where_the_system_does_not_say_which_cores_all_count(

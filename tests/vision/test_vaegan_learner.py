@@ -7,6 +7,7 @@ import dataclasses
 
 import pytest
 import torch
+from pydantic import ValidationError
 from torch import nn
 
 from wm.nn.compute import Compute
@@ -238,6 +239,14 @@ def test_the_same_bits_twice_and_after_a_resume(recipe: str) -> None:
     for subject in (second, resumed):
         for name, tensor in first.model.state_dict().items():
             assert torch.equal(tensor, subject.model.state_dict()[name]), name
+
+
+def test_a_batch_is_no_smaller_than_batch_normalisation_takes() -> None:
+    with pytest.raises(ValidationError, match=r"batch_size\n.* greater than or equal to 2"):
+        Settings(
+            latent_size=6, channels=4, recipe="minimax", warmup=7,
+            steps=100, batch_size=1, validate_every=2, held_out_frames=5,
+        )  # fmt: skip
 
 
 def test_a_learner_has_what_the_stages_parameters_ask_for() -> None:

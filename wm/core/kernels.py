@@ -19,7 +19,19 @@ if platform.machine() in ("x86_64", "AMD64"):  # kernels of AVX2, which 2013's p
     }
 
 
+UNSET = (
+    "NPY_ENABLE_CPU_FEATURES",  # NumPy takes this one or NPY_DISABLE_CPU_FEATURES
+    # oneDNN cuts its work for as many threads as it asks for: with fewer it waits for ever, or
+    # leaves out what they would have summed
+    "OMP_THREAD_LIMIT",
+    "OMP_DYNAMIC",
+    "OMP_MAX_ACTIVE_LEVELS",
+)
+"""Environment variables that are taken away."""
+
+
 def fix() -> None:
-    """Sets the variables for this process and those that it starts."""
-    os.environ.pop("NPY_ENABLE_CPU_FEATURES", None)  # NumPy takes one of the two
+    """Sets and unsets the variables for this process and those that it starts."""
+    for name in UNSET:
+        os.environ.pop(name, None)
     os.environ.update(FIXED)

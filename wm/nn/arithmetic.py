@@ -44,8 +44,14 @@ def compare(directories: Iterable[Path | str], shared: SharedParams) -> None:
 
 
 def _here(shared: SharedParams) -> dict[str, str]:
-    on = torch.cuda.get_device_name() if shared.device == "cuda" else processor.kind(shared)
-    return {"precision": shared.precision, "processor": on}
+    return {"precision": shared.precision, "processor": _processor(shared)}
+
+
+def _processor(shared: SharedParams) -> str:
+    if shared.device == "cpu":
+        return processor.kind(shared)
+    # results of a GPU may have been fetched to a machine without one
+    return torch.cuda.get_device_name() if torch.cuda.is_available() else "no GPU"
 
 
 def _words(record: object) -> str:

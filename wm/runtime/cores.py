@@ -60,8 +60,8 @@ def _acquire(files: list[int]) -> None:
         elif waited >= NOTICE and not told:
             told = True
             print(
-                f"worker {os.getpid()}: other runs of yours hold all cores; it waits up to "
-                f"{PATIENCE:.0f} s and then goes on without",
+                f"worker {os.getpid()}: workers of yours hold all cores, of this run or another; "
+                f"it waits up to {PATIENCE:.0f} s and then goes on without",
                 file=sys.stderr,
                 flush=True,
             )

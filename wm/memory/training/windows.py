@@ -40,9 +40,13 @@ class LatentDataset:
     window is longer than the longest episode.
     """
 
-    def __init__(self, episodes: Sequence[LatentEpisode], sequence_length: int) -> None:
+    def __init__(
+        self, episodes: Sequence[LatentEpisode], sequence_length: int, longest: int | None = None
+    ) -> None:
+        """`longest` is the number of steps of the longest episode, where a batch has windows of
+        other episodes, too; of these episodes if left out."""
         steps = np.array([len(episode.actions) for episode in episodes])
-        self._length = length = min(sequence_length, int(steps.max()))
+        self._length = length = min(sequence_length, longest or int(steps.max()))
         self._steps = steps
         starts = self._first_frame = np.cumsum(steps + 1) - (steps + 1)
         # each step is in `length` windows; those of a whole episode are all the same

@@ -39,6 +39,8 @@ TINY = 1e-12
 class Settings(Config, TrainingSettings):
     """The parameters of the stage train_vaegan."""
 
+    batch_size: int = Field(ge=2)
+    """Frames of an optimisation step; batch normalisation takes at least two."""
     warmup: int = Field(ge=0)
     """Steps of squared error and KL alone, before the discriminator sets in."""
 
