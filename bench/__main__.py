@@ -17,7 +17,7 @@ from typing import Any
 
 from bench import agent, environment, loss, memory, pipeline, scaling, side_by_side, store, training
 from bench.side_by_side import Contest
-from verify.workspace import git
+from verify.workspace import commit
 from wm.core import artifacts
 from wm.core.errors import UserError
 from wm.core.params import load_shared
@@ -32,13 +32,6 @@ PARTS = ("scaling", "environment", "agent", "training", "loss", "store", "memory
 NETWORKS = ("agent", "training", "loss")
 """The parts that depend on the precision."""
 EPISODES, STEPS = 10, 500
-
-
-def commit() -> str:
-    """Returns the commit that is checked out, with a + if files other than RESULTS differ."""
-    apart = f":(exclude){RESULTS}"
-    changed = git("status", "--porcelain", "--untracked-files=no", "--", ".", apart)
-    return git("rev-parse", "--short=7", "HEAD").strip() + ("+" if changed else "")
 
 
 def main() -> None:
@@ -56,7 +49,7 @@ def main() -> None:
     parts = tuple(arguments.only or every)
     content: dict[str, Any] = {
         "machine": side_by_side.machine(),
-        "commit": commit(),
+        "commit": commit(RESULTS),
         "repeats": arguments.repeats,
         "stages": artifacts.read_json(perf.PATH),  # of the run that is checked out
         "rows": [],

@@ -33,6 +33,8 @@ truncated, if it has at least 10 steps. The window shows the time and the return
 def drive_models(names: Sequence[str], given: argparse.Namespace) -> None:
     """Drives with the models, and prints a line for each."""
     film, show, seed = Film(), None, evaluation_seed(given.track)
+    if not given.window:  # before the drive, which nobody should lose to a folder that cannot be
+        (given.film or FILM).parent.mkdir(parents=True, exist_ok=True)
     screen = Screen(f"track {given.track}") if given.window and len(names) > 1 else None
     if given.window:
         demand_display("--window", "leave it out for a film")
@@ -96,6 +98,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         raise UserError(f"--track counts from 0, and --steps are 1 to {MAX_EPISODE_STEPS}")
     if given.window and given.film:
         raise UserError("--window shows the drive and --film films it: leave out one")
+    if given.film and (given.film.suffix != ".mp4" or given.film.is_dir()):
+        raise UserError(f"--film {given.film}: the film is an MP4; name a file that ends in .mp4")
     if given.human:
         drive_yourself(given)
     else:

@@ -63,14 +63,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
         return
     shared = SharedParams(vision="vae", scale="laptop", seed=0, precision="fp32", threads=1)
     prepared = compute.prepare(shared, threads=1)
-    models = []
-    for name in given.models:
-        folder = published.folder(name)
-        models.append(
-            page.read(
-                folder.name, folder / "vision", folder / "memory", folder / "controller", prepared
-            )
-        )
+    folders = [published.folder(name) for name in given.models]
+    short = [folder.name for folder in folders]
+    names = short if len(set(short)) == len(short) else given.models
+    models = [
+        page.read(name, folder / "vision", folder / "memory", folder / "controller", prepared)
+        for name, folder in zip(names, folders, strict=True)
+    ]
     page.write(given.page, models, read_starts())
     print(f"the page is {given.page}: open it in a browser")
 

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from wm.core import artifacts
 
+MOST = 999
 STAGES, PIPELINE = Path("rounds/pipeline.yaml"), Path("rounds/dvc.yaml")
 
 
@@ -29,10 +30,16 @@ def pipeline(rounds: int) -> str:
     return variables + STAGES.read_text(encoding="utf-8")
 
 
+def _number(text: str) -> int:
+    if not text.isdecimal() or not 1 <= int(text) <= MOST:
+        raise argparse.ArgumentTypeError(f"{text}: rounds are 1 to {MOST}")
+    return int(text)
+
+
 def main() -> None:
     """Becomes DVC, so that Ctrl-C reaches nothing besides DVC and its stage."""
     parser = argparse.ArgumentParser(prog="python -m rounds", description=__doc__)
-    parser.add_argument("rounds", type=int, choices=range(1, 1000), metavar="rounds")
+    parser.add_argument("rounds", type=_number, help=f"1 to {MOST}")
     chosen = parser.parse_args()
     artifacts.write_bytes(PIPELINE, pipeline(chosen.rounds).encode())
     # the stages' `python` is this one, whether its environment is activated or not

@@ -28,12 +28,12 @@ def main() -> None:
             if arguments.command == "push":
                 print(f"{push(repo, arguments.remote)} objects sent")
                 return
-            damaged = 0
-            for path in check(repo, arguments.remote):
-                print(f"damaged, removed: {path}", file=sys.stderr)
-                damaged += 1
-            if damaged:
-                sys.exit(f"error: {damaged} objects were damaged; {_remedy(arguments.remote)}")
+            removed = 0
+            for found in check(repo, arguments.remote):
+                print(f"removed: {found}", file=sys.stderr)
+                removed += 1
+            if removed:
+                sys.exit(f"error: {removed} objects were removed; {_remedy(arguments.remote)}")
     except KeyboardInterrupt:
         sys.exit(130)
     except Exception as error:  # whatever the library of a remote raises

@@ -19,7 +19,8 @@ OBJECT = re.compile(r"[0-9a-f]{32}(\.dir)?")
 
 
 def check(repo: Repo, remote: str | None) -> Iterator[str]:
-    """Removes the damaged objects of this cache, or of `remote` if it is given; yields their paths.
+    """Removes the damaged objects of this cache, or of `remote` if it is given; yields for each its
+    path and what was the matter.
 
     DVC believes a name: it compares an object with its hash only while it downloads, and only if
     `verify` is set for the remote. What is removed counts as missing, for `dvc push`, `dvc pull`
@@ -37,7 +38,7 @@ def check(repo: Repo, remote: str | None) -> Iterator[str]:
             if not is_whole:
                 present.remove(oid)
                 odb.delete(oid)
-                yield odb.oid_to_path(oid)
+                yield f"{odb.oid_to_path(oid)}: damaged"
             progress.advance()
     if remote:
         # A push takes a folder's content for present where the folder's list is. What an earlier
@@ -45,6 +46,7 @@ def check(repo: Repo, remote: str | None) -> Iterator[str]:
         for oid in sorted(present):
             if oid.endswith(".dir") and not _content(odb, oid) <= present:
                 odb.delete(oid)
+                yield f"{odb.oid_to_path(oid)}: a folder that lacks some of its files"
 
 
 def _is_whole(odb: Any, oid: str) -> bool:

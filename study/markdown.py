@@ -48,10 +48,12 @@ def write() -> None:
 
 
 def tables(kept: Sequence[RunRecord], pairs: Sequence[dict[str, Any]]) -> list[str]:
-    """Returns the tables in Markdown, of the pairs of comparison.json and of the grid's runs that
-    did not fail: the answer in short and every measure, if the pair that the question is about has
-    them; the returns of each run; the differences within a seed; what was trained."""
+    """Returns the tables in Markdown, of the pairs of comparison.json and of the grid's runs: the
+    answer in short and every measure, if the pair that the question is about has them; the returns
+    of each run, and of one that failed the reason; the differences within a seed; what was trained.
+    """
     whole = [run for of in table.of_the_grid(kept).values() for run in of]
+    failed = [run for run in kept if run.error is not None]
     main = [
         pair
         for pair in pairs
@@ -60,7 +62,7 @@ def tables(kept: Sequence[RunRecord], pairs: Sequence[dict[str, Any]]) -> list[s
     return [
         *map(_headlines, main),
         *map(_measures, main),
-        _returns(whole),
+        _returns(whole, failed),
         _differences(pairs),
         _trained(whole),
     ]
@@ -94,8 +96,8 @@ def _measures(pair: dict[str, Any]) -> str:
     )  # fmt: skip
 
 
-def _returns(whole: Sequence[RunRecord]) -> str:
-    rows = []
+def _returns(whole: Sequence[RunRecord], failed: Sequence[RunRecord]) -> str:
+    rows: list[Sequence[str]] = []
     for run in whole:
         of = {key.removeprefix("evaluate."): value for key, value in run.row().items()}
         episodes = of["episodes"]
@@ -111,6 +113,9 @@ def _returns(whole: Sequence[RunRecord]) -> str:
             f"{number(of['laps_finished'], 0)} of {number(episodes, 0)}",
             _spread(of["first_mean"], of["first_std"]),
         ))  # fmt: skip
+    for run in failed:
+        reason = " ".join(str(run.error).split()).replace("|", "\\|")
+        rows.append((run.cell, f"failed: {reason}", *[""] * 7))
     header = ("run", "mean ± std", "95 % of the mean", "median", "IQM", f"below {FAILED}", "worst",
               "laps", f"first {PAPER_EPISODES}")  # fmt: skip
     return _table(header, rows)

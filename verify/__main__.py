@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from verify import frames, full_disk, inputs, kills, pipeline_kills, primitives, same_bytes, soak
-from verify.workspace import git
+from verify.workspace import commit
 from wm.core import artifacts, processor
 from wm.core.errors import UserError
 
@@ -36,7 +36,7 @@ def main() -> None:
     stages, moments, seed = arguments.stages, arguments.moments, arguments.seed
     results: dict[str, Any] = artifacts.read_json(RESULTS) if RESULTS.exists() else {}
     ran: list[dict[str, Any]] = []
-    on = {"commit": _commit(), "processor": processor.name()}
+    on = {"commit": commit(RESULTS), "processor": processor.name()}
 
     def tell(part: str, rows: Iterable[dict[str, Any]]) -> None:
         old = results.get(part, [])
@@ -70,11 +70,6 @@ def main() -> None:
             tell("arithmetic", primitives.rows())
     failed = [row for row in ran if _failed(row)]
     sys.exit(f"{len(failed)} rows failed" if failed else 0)
-
-
-def _commit() -> str:
-    """Returns HEAD, with a + where a file that git knows has changed."""
-    return git("describe", "--always", "--abbrev=12", "--exclude=*", "--dirty=+").strip()
 
 
 def _failed(row: dict[str, Any]) -> bool:

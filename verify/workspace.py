@@ -34,6 +34,13 @@ def copy(directory: Path) -> Path:
     return directory
 
 
+def commit(apart: Path) -> str:
+    """Returns the commit that is checked out, 12 digits of it, with a + if files that git knows,
+    other than `apart`, differ."""
+    changed = git("status", "--porcelain", "--untracked-files=no", "--", ".", f":(exclude){apart}")
+    return git("rev-parse", "--short=12", "HEAD").strip() + ("+" if changed else "")
+
+
 def git(*arguments: str) -> str:
     """Returns what git says of this checkout; UserError with its reason and a remedy if not."""
     command = ["git", *arguments]

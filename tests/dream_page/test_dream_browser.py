@@ -224,6 +224,31 @@ def test_arrow_keys_take_the_wheel(page: Page) -> None:
     page.wait_for_function("state.driver === 0 && state.action[1] > 0")
 
 
+def test_keys_serve_after_a_click_with_caps_lock_and_on_another_keyboard(page: Page) -> None:
+    page.get_by_role("button", name="You").click()
+    page.keyboard.press("Space")  # not the button's, which was only pointed at
+    assert page.evaluate("state.paused") is True
+    page.keyboard.press("Space")
+    page.keyboard.press("C")
+    assert page.evaluate("[state.paused, state.driver]") == [False, 0]
+    key = "new KeyboardEvent('keydown', {key: '\u0441', code: 'KeyC', bubbles: true, repeat: %s})"
+    page.evaluate(f"document.body.dispatchEvent({key % 'false'})")  # Cyrillic
+    assert page.evaluate("state.driver") == 1
+    page.evaluate(f"document.body.dispatchEvent({key % 'true'})")  # held down
+    assert page.evaluate("state.driver") == 1
+
+
+def test_models_that_need_more_memory_get_it(page: Page) -> None:
+    """The page is read again in a sixteenth of a megabyte: it doubles until all fits."""
+    found = page.evaluate("""() => {
+        const before = dreams.map((dream) => (dream.reset(0), dream.act()));
+        const again = readPage(1).dreams.map((dream) => (dream.reset(0), dream.act()));
+        return [KERNEL.name, before.flat(), again.flat()];
+    }""")
+    assert found[0] == "WebAssembly"
+    assert found[1] == found[2]
+
+
 @pytest.mark.parametrize(
     ("name", "condition"),
     [

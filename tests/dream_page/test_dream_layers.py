@@ -17,6 +17,11 @@ from wm.vision.models.vae import networks as vae
 from wm.vision.models.vaegan import networks as vaegan
 
 UNKNOWN = {
+    "padding_mode": [
+        nn.Linear(3, 12),
+        nn.Unflatten(1, (3, 2, 2)),
+        nn.Conv2d(3, 3, 3, padding=1, padding_mode="reflect"),
+    ],
     "an upsampling": [nn.Linear(3, 48), nn.Unflatten(1, (3, 4, 4)), nn.Upsample((64, 64))],
     "a stride": [nn.Linear(3, 48), nn.Unflatten(1, (3, 4, 4)), nn.Conv2d(3, 3, 2, stride=2)],
     "groups": [nn.Linear(3, 48), nn.Unflatten(1, (3, 4, 4)), nn.ConvTranspose2d(3, 3, 4, groups=3)],

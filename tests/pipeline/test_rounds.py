@@ -14,7 +14,7 @@ import pytest
 import yaml
 
 from rounds import settings
-from rounds.__main__ import pipeline
+from rounds.__main__ import main, pipeline
 from rounds.folders import Round
 from rounds.train_controller import TrainController
 from tests.conftest import Command
@@ -178,6 +178,16 @@ def test_the_pipeline_is_written_for_as_many_as_are_asked_for() -> None:
         {"rounds": [0, 1, 2, 3]}, {"before": {"1": 0, "2": 1, "3": 2}}, {"last": 3}
     ]  # fmt: skip
     assert stages["stages"] == yaml.safe_load(Path("rounds/pipeline.yaml").read_text())["stages"]
+
+
+@pytest.mark.parametrize("number", ["0", "1000", "-1", "two"])
+def test_a_number_of_rounds_that_cannot_be_is_one_line(
+    number: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["rounds", "--", number])
+    with pytest.raises(SystemExit):
+        main()
+    assert capsys.readouterr().err.endswith(f"argument rounds: {number}: rounds are 1 to 999\n")
 
 
 @pytest.mark.parametrize(

@@ -196,7 +196,10 @@ def test_a_check_that_was_killed_is_finished_by_the_next(pushed: Team) -> None:
     shared = pushed.server.objects / "files/md5" / name[:2] / name[2:]
     shared.unlink()
     time.sleep(1.5)  # what rclone knows of a file is at most a second old
-    pushed.shell(pushed.first, "python", "-m", "share", "check", "-r", "team")
+    command = ("python", "-m", "share", "check", "-r", "team")
+    checked = pushed.shell(pushed.first, *command, check=False)
+    assert checked.returncode == 1
+    assert ".dir: a folder that lacks some of its files" in checked.stderr
     pushed.push()
     assert shared.exists()
 

@@ -71,6 +71,8 @@ def test_what_is_not_there_is_one_line(run: Path, tmp_path: Path) -> None:
         main(["--track", "-1"])
     with pytest.raises(UserError, match="--steps are 1 to 1000"):
         main(["--steps", "1001"])
+    with pytest.raises(UserError, match=r"--film drive.gif: the film is an MP4; name a file"):
+        main(["--film", "drive.gif"])
     with pytest.raises(UserError, match="leave out one"):
         main(["--window", "--film", "drive.mp4"])
 

@@ -323,7 +323,8 @@ def test_the_tables_hold_what_there_is(copy: Path) -> None:
     table.write()
     markdown.write()
     returns, differences, trained = markdown.TABLES.read_text().strip().split("\n\n")
-    assert [line.count("|") for line in returns.splitlines()] == [10] * 3
+    assert [line.count("|") for line in returns.splitlines()] == [10] * 4
+    assert "| vae-1 | failed: it failed | " in returns
     assert "| z-1 | " in returns
     assert len(differences.splitlines()) == 2
     assert "| a processor | `0123456` |" in trained

@@ -10,13 +10,17 @@ const YOU = -1; // the driver; otherwise the number of the dream whose controlle
 const WHEEL = 0.8, TURN = 0.2, GAS = 0.6, BRAKE = 0.3;
 const KEYS = { ArrowLeft: "left", ArrowRight: "right", ArrowUp: "gas", ArrowDown: "brake" };
 
-const { models, frames } = readPage();
-const dreams = models.map((of) => new Dream(of));
+const { models, dreams, frames } = readPage(1024); // 64 MiB
 const views = models.map(addView);
 const held = new Set();
 const state = {
   driver: 0, start: 0, temperature: 1, paused: false, action: [0, 0, 0], endedAt: null,
 };
+
+// What a model is called where no picture stands beside it.
+function label({ name, title }) {
+  return models.filter((of) => of.title === title).length > 1 ? name : title;
+}
 
 function element(id) {
   return document.getElementById(id);
@@ -130,7 +134,7 @@ function choose(driver) {
   });
   const hint = "An arrow key or the pad hands the wheel to you.";
   element("status").textContent =
-    driver === YOU ? "You drive." : `${models[driver].title}\u2019s controller drives. ${hint}`;
+    driver === YOU ? "You drive." : `${label(models[driver])}\u2019s controller drives. ${hint}`;
 }
 
 function pause(paused) {
@@ -197,8 +201,8 @@ function button(text, value, act) {
   return made;
 }
 
-models.forEach(({ title }, i) => {
-  const text = models.length > 1 ? `${title}\u2019s controller` : "The controller";
+models.forEach((of, i) => {
+  const text = models.length > 1 ? `${label(of)}\u2019s controller` : "The controller";
   element("drivers").append(button(text, i, () => choose(i)));
 });
 element("drivers").prepend(button("You", YOU, () => choose(YOU)));
@@ -220,8 +224,11 @@ element("temperature").addEventListener("input", (event) => {
   state.temperature = Number(event.target.value);
   element("degrees").textContent = state.temperature.toFixed(2);
 });
-// the arrow keys are the car's again once the slider is let go
+// the keys are the car's again once the slider is let go or a button was pointed at
 element("temperature").addEventListener("pointerup", (event) => event.target.blur());
+document.addEventListener("click", (event) => {
+  if (event.detail) event.target.closest("button, summary")?.blur(); // 0: a key's click
+});
 
 document.querySelectorAll("[data-hold]").forEach((pedal) => {
   const what = pedal.dataset.hold;
@@ -236,6 +243,12 @@ document.querySelectorAll("[data-hold]").forEach((pedal) => {
   pedal.addEventListener("contextmenu", (event) => event.preventDefault());
 });
 
+// Whether a letter's key was pressed; on a keyboard without that letter, the key at its place.
+function pressed({ key, code }, letter) {
+  const latin = /^[a-z]$/i.test(key);
+  return latin ? key.toLowerCase() === letter : code === `Key${letter.toUpperCase()}`;
+}
+
 document.addEventListener("keydown", (event) => {
   if (event.ctrlKey || event.metaKey || event.altKey) return;
   const { target } = event;
@@ -243,13 +256,13 @@ document.addEventListener("keydown", (event) => {
   if (KEYS[event.key]) {
     event.preventDefault();
     if (!event.repeat) hold(KEYS[event.key], true);
-  } else if (event.key === "c") {
-    choose(state.driver === YOU ? 0 : (state.driver + 1) % models.length);
-  } else if (event.key === "r") {
-    restart();
   } else if (event.key === " " && !target.matches("button, summary")) {
     event.preventDefault();
-    pause(!state.paused);
+    if (!event.repeat) pause(!state.paused);
+  } else if (!event.repeat && pressed(event, "c")) {
+    choose(state.driver === YOU ? 0 : (state.driver + 1) % models.length);
+  } else if (!event.repeat && pressed(event, "r")) {
+    restart();
   }
 });
 document.addEventListener("keyup", (event) => {

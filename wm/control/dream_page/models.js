@@ -149,13 +149,21 @@ function bytes(base64) {
   return found;
 }
 
-// Returns the models and the starts' frames of the page, from its own elements.
-function readPage() {
+// Returns the models of the page, a dream for each and the starts' frames, from its own elements. If
+// so many pages of memory are too few, there are twice as many, until all fit.
+function readPage(pages) {
   const content = JSON.parse(document.getElementById("content").textContent);
   const blocks = [...document.querySelectorAll(".numbers")];
-  const models = content.models.map((facts, i) => {
-    const numbers = new Float32Array(bytes(blocks[i].textContent).buffer);
-    return new Models(facts, numbers, content.starts.length);
-  });
-  return { models, frames: content.starts.map((start) => bytes(start.frame)) };
+  prepare(pages);
+  try {
+    const models = content.models.map((facts, i) => {
+      const numbers = new Float32Array(bytes(blocks[i].textContent).buffer);
+      return new Models(facts, numbers, content.starts.length);
+    });
+    const dreams = models.map((of) => new Dream(of));
+    return { models, dreams, frames: content.starts.map((start) => bytes(start.frame)) };
+  } catch (error) {
+    if (!(error instanceof RangeError) || KERNEL.name !== "WebAssembly") throw error;
+    return readPage(2 * pages);
+  }
 }

@@ -118,6 +118,8 @@ def _add_convolution(layers: list[Layer], module: Any, shape: tuple[int, ...]) -
     square = {len(set(pair)) for pair in (module.kernel_size, module.stride, module.padding)}
     if square != {1} or module.groups != 1 or set(module.dilation) != {1}:
         return False
+    if module.padding_mode != "zeros" or len(set(module.output_padding)) != 1:
+        return False
     if isinstance(module, nn.ConvTranspose2d):
         weight, more = _array(module.weight).transpose(2, 3, 0, 1), module.output_padding[0]
     elif stride == 1:

@@ -7,8 +7,14 @@
 
 "use strict";
 
-const KERNEL = (location.hash !== "#plain" && vectorKernel()) || plainKernel();
-const LANES = KERNEL.lanes;
+let KERNEL, LANES;
+
+// Chooses what computes. WebAssembly gets so many pages of 64 KiB for all rows: more later would take
+// away those that it has handed out.
+function prepare(pages) {
+  KERNEL = (location.hash !== "#plain" && vectorKernel(pages)) || plainKernel();
+  LANES = KERNEL.lanes;
+}
 
 // Returns a row of zeros that `multiply` can work on.
 function zeros(count) {
@@ -50,11 +56,11 @@ function plainKernel() {
   return { name: "JavaScript", lanes, multiply, zeros: (count) => new Float64Array(count) };
 }
 
-// Returns null where the browser has no SIMD in WebAssembly.
-function vectorKernel() {
+// Returns null where the browser has no SIMD in WebAssembly, or not as many pages.
+function vectorKernel(pages) {
   let product, memory;
   try {
-    memory = new WebAssembly.Memory({ initial: 1024 }); // 64 MiB; what is not used is not taken
+    memory = new WebAssembly.Memory({ initial: pages }); // what is not used is not taken
     const module = new WebAssembly.Module(productModule());
     ({ product } = new WebAssembly.Instance(module, { page: { memory } }).exports);
   } catch {
