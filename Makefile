@@ -1,6 +1,9 @@
 # The two that a fresh machine needs: make repro, make test. Each sets up .venv by itself.
 PYTHON ?= python3
+NAMED := $(origin PYTHON)
 BIN := $(CURDIR)/.venv/bin
+# found before .venv is on PATH, which may hold one of the same name
+override PYTHON := $(or $(shell PATH='$(subst $(BIN):,,$(PATH))' command -v '$(PYTHON)'),$(PYTHON))
 # dvc starts `python` for each stage: the one of .venv
 export PATH := $(BIN):$(PATH)
 # with it `python -m stages.<name>` would not look in this folder
@@ -58,19 +61,22 @@ verify: .venv/installed
 smoke: .venv/installed
 	python -m verify.smoke
 
-# .venv names its folder and its Python: where either is another, or gone, it is made anew
-ifneq "$(shell test -x .venv/bin/python && cat .venv/installed)" "$(CURDIR)"
+# .venv is made anew where its Python is gone, the folder was moved, or a PYTHON that was named (not
+# the default) has another version
+ifneq "$(shell test -x .venv/bin/python && cat .venv/installed 2>/dev/null)" "$(CURDIR)"
 .PHONY: .venv/installed
 endif
-ifneq "$(origin PYTHON)" "file"
+ifneq "$(NAMED)" "file"
 VERSION := -c 'import sys; print(sys.version)'
-ifneq "$(shell $(PYTHON) $(VERSION))" "$(shell test -x .venv/bin/python && .venv/bin/python $(VERSION))"
+WANTED := $(shell "$(PYTHON)" $(VERSION))
+ifneq "$(WANTED)" "$(shell test -x .venv/bin/python && .venv/bin/python $(VERSION))"
 .PHONY: .venv/installed
 endif
 endif
 
 .venv/installed: pyproject.toml constraints.txt
-	@$(PYTHON) -c 'import sys; (3, 11) <= sys.version_info < (3, 14) or sys.exit("error: Python 3.11, 3.12 or 3.13 is needed, and $(PYTHON) is " + sys.version.split()[0] + "; name another: make PYTHON=python3.12")'
-	$(PYTHON) -m venv --clear .venv
+	@"$(PYTHON)" -c 'import sys; (3, 11) <= sys.version_info < (3, 14) or sys.exit("error: Python 3.11, 3.12 or 3.13 is needed, and $(PYTHON) is " + sys.version.split()[0] + "; name another: make PYTHON=python3.12")'
+	rm -rf .venv
+	"$(PYTHON)" -m venv .venv
 	"$(BIN)/pip" install --quiet -c constraints.txt '.[dev,cluster]'
 	printf '%s\n' "$(CURDIR)" > $@

@@ -14,6 +14,7 @@ from pathlib import Path
 from wm.core import artifacts
 
 MOST = 999
+"""The most rounds that one can ask for."""
 STAGES, PIPELINE = Path("rounds/pipeline.yaml"), Path("rounds/dvc.yaml")
 
 

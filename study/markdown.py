@@ -53,7 +53,7 @@ def tables(kept: Sequence[RunRecord], pairs: Sequence[dict[str, Any]]) -> list[s
     of each run, and of one that failed the reason; the differences within a seed; what was trained.
     """
     whole = [run for of in table.of_the_grid(kept).values() for run in of]
-    failed = [run for run in kept if run.error is not None]
+    failed = [run for run in kept if run.error is not None and run.variant in TITLES]
     main = [
         pair
         for pair in pairs

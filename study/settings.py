@@ -43,11 +43,10 @@ def missing(changes: Iterable[str], document: dict[str, Any]) -> str | None:
 def check(settings: Sequence[str], cells: Iterable[Cell], document: dict[str, Any]) -> None:
     """Raises UserError unless each of a study's settings is KEY=VALUE, with a key that params.yaml,
     read as `document`, has and that none of the cells sets itself."""
-    setters = {
-        change.partition("=")[0]: cell.name
-        for cell in cells
-        for change in cell.own_changes(document["scale"])
-    }
+    setters: dict[str, str] = dict.fromkeys(OF_EVERY_CELL, "every cell")
+    for cell in cells:
+        for change in cell.own_changes(document["scale"]):
+            setters.setdefault(change.partition("=")[0], cell.name)
     for setting in settings:
         key, equals, value = setting.partition("=")
         if not equals or missing([setting], document):
@@ -58,8 +57,9 @@ def check(settings: Sequence[str], cells: Iterable[Cell], document: dict[str, An
             raise UserError(f"-S {setting}: no value that params.yaml can have") from None
         if key == "scale":
             raise UserError(f"-S {setting}: set and commit it in params.yaml instead")
-        if key in setters:
-            raise UserError(f"-S {setting}: {setters[key]} sets it itself; leave it out")
+        for own, setter in setters.items():
+            if own == key or own.startswith(f"{key}."):
+                raise UserError(f"-S {setting}: {setter} sets {own} itself; leave it out")
 
 
 def changed(document: dict[str, Any], changes: Iterable[str]) -> dict[str, Any]:

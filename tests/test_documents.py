@@ -69,8 +69,8 @@ def test_the_tables_are_those_of_the_results(monkeypatch: pytest.MonkeyPatch) ->
     written = markdown.TABLES.read_text().strip().split("\n\n")
     kept = table.with_shared_costs(runs.load_all())
     comparison = json.loads(table.COMPARISON.read_text())
-    assert written == markdown.tables(kept, comparison["pairs"])
+    assert written == markdown.tables(kept, comparison["pairs"]), "run make report"
     shown = (ROOT / "docs/results.md").read_text()
     for found in written:
-        assert found in shown, found
+        assert found in shown, f"copy it into docs/results.md: {found}"
     assert written[0] in (ROOT / "README.md").read_text()

@@ -7,6 +7,7 @@ import sys
 import pytest
 
 from verify.workspace import ROOT
+from wm.core import kernels
 
 CODE = """
 import stages  # as every stage starts
@@ -29,6 +30,16 @@ def gradient(**changed: str) -> str:
         command, cwd=ROOT, env=env | changed, capture_output=True, text=True, timeout=60, check=True
     )
     return done.stdout
+
+
+def test_what_the_variables_say_reaches_no_stage(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in kernels.UNSET:
+        monkeypatch.setenv(name, "1")
+    for name in kernels.FIXED:
+        monkeypatch.setenv(name, "other")
+    kernels.fix()
+    assert not set(kernels.UNSET) & set(os.environ)
+    assert {name: os.environ[name] for name in kernels.FIXED} == kernels.FIXED
 
 
 @pytest.fixture(scope="module")

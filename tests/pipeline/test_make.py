@@ -49,7 +49,7 @@ def make(folder: Path, version: str = "pass") -> subprocess.CompletedProcess[str
 def test_a_path_with_a_space_and_an_umlaut_is_set_up(checkout: Path) -> None:
     assert make(checkout).returncode == 0
     venv, pip = (checkout / "calls").read_text().splitlines()
-    assert venv == "python -m venv --clear .venv"
+    assert venv == "python -m venv .venv"
     assert pip.startswith("pip install")
     assert (checkout / ".venv/installed").exists()
 
@@ -61,7 +61,7 @@ def test_a_python_that_cannot_serve_is_named_before_anything_is_made(
     numbers = tuple(map(int, number.split(".")))
     done = make(checkout, f"sys.version_info = {numbers}; sys.version = '{number} (main)'")
     assert done.returncode != 0
-    assert "error: Python 3.11, 3.12 or 3.13 is needed, and ./python is " in done.stderr
+    assert f"3.11, 3.12 or 3.13 is needed, and ./python is {number};" in done.stderr
     assert not (checkout / ".venv").exists()
     assert not (checkout / "calls").exists()
 
@@ -78,7 +78,7 @@ def test_a_half_made_environment_is_made_anew(checkout: Path) -> None:
 def test_an_environment_is_kept_where_it_serves(checkout: Path) -> None:
     assert make(checkout).returncode == 0
     assert make(checkout).returncode == 0
-    assert (checkout / "calls").read_text().count("venv --clear") == 1
+    assert (checkout / "calls").read_text().count("-m venv") == 1
 
 
 def test_the_environment_of_another_python_or_another_folder_is_made_anew(
@@ -86,13 +86,29 @@ def test_the_environment_of_another_python_or_another_folder_is_made_anew(
 ) -> None:
     assert make(checkout).returncode == 0
     assert make(checkout, "sys.version = '3.13.1 (main)'").returncode == 0
-    assert (checkout / "calls").read_text().count("venv --clear") == 2
+    assert (checkout / "calls").read_text().count("-m venv") == 2
     moved = checkout.rename(tmp_path / "moved")
-    assert make(moved).returncode == 0
-    assert (moved / "calls").read_text().count("venv --clear") == 3
+    again = "sys.version = '3.13.1 (main)'"
+    assert make(moved, again).returncode == 0
+    assert (moved / "calls").read_text().count("-m venv") == 3
     (moved / ".venv/bin/python").unlink()
-    assert make(moved).returncode == 0
-    assert (moved / "calls").read_text().count("venv --clear") == 4
+    assert make(moved, again).returncode == 0
+    assert (moved / "calls").read_text().count("-m venv") == 4
+
+
+def test_a_python_on_path_is_the_systems_and_not_the_one_that_is_replaced(checkout: Path) -> None:
+    assert make(checkout).returncode == 0
+    other = checkout / "bin"
+    other.mkdir()
+    version = "sys.version = '3.12.9 (main)'"
+    write(other / "python", PYTHON.format(real=sys.executable, version=version))
+    env = {**os.environ, "PATH": f"{other}:{os.environ['PATH']}"}
+    for _ in range(2):
+        subprocess.run(
+            ["make", ".venv/installed", "PYTHON=python"], cwd=checkout, env=env, check=True
+        )
+    assert (checkout / "calls").read_text().count("-m venv") == 2
+    assert version in (checkout / ".venv/bin/python").read_text()
 
 
 def test_python_may_look_for_the_stages_in_their_folder(checkout: Path) -> None:

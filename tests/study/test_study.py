@@ -87,9 +87,13 @@ DOCUMENT = yaml.safe_load((ROOT / "params.yaml").read_text())
         ("precision=2026-99-99", "no value that params.yaml can have"),
         ("precision=2026-01-01", "no value that params.yaml can have"),
         ("scale=paper", "-S scale=paper: set and commit it in params.yaml"),
-        ("seed=3", r"-S seed=3: \S+ sets it itself"),
-        ("vision=vaegan", r"-S vision=vaegan: \S+ sets it itself"),
-        ("presets.laptop.train_rnn.steps=0", r"untrained-memory-\d sets it itself"),
+        ("seed=3", "-S seed=3: every cell sets seed itself"),
+        ("vision=vaegan", "-S vision=vaegan: every cell sets vision itself"),
+        ("presets.laptop.train_controller.phases={}", "all-weights-0 sets .*weights itself"),
+        (
+            "presets.laptop.train_rnn.steps=0",
+            r"untrained-memory-0 sets presets\.laptop\.train_rnn\.steps itself",
+        ),
     ],
 )
 def test_a_setting_that_a_study_cannot_have_is_one_line(setting: str, complaint: str) -> None:
@@ -103,7 +107,7 @@ def test_a_setting_is_refused_where_a_cell_that_is_asked_for_sets_it_itself() ->
     steps = ["presets.laptop.train_vaegan.steps=7"]
     pair = [cell for cell in grid.cells(steps) if cell.variant in (grid.VAE, grid.VAEGAN)]
     settings.check(steps, pair, DOCUMENT | {"scale": "laptop"})
-    with pytest.raises(UserError, match=r"-S .*steps=7: \S+-0 sets it itself"):
+    with pytest.raises(UserError, match=r"-S .*steps=7: balanced-0 sets .*steps itself"):
         settings.check(steps, grid.cells(steps), DOCUMENT | {"scale": "laptop"})
 
 

@@ -2,7 +2,8 @@
 
 Both choose by the processor's instructions, NumPy's BLAS by its name as well, and other kernels sum
 in another order. CMA-ES and training turn other last bits into another controller. oneDNN's kernels
-depend on the precision and are fixed by `wm.nn.compute.prepare`.
+depend on the precision and are fixed by `wm.nn.compute.prepare`. What would have fewer threads
+compute than were asked for, or no compiled code, is taken away.
 """
 
 import os
@@ -26,6 +27,7 @@ UNSET = (
     "OMP_THREAD_LIMIT",
     "OMP_DYNAMIC",
     "OMP_MAX_ACTIVE_LEVELS",
+    "NUMBA_DISABLE_JIT",  # the renderers rely on what numba makes of integers, and on its speed
 )
 """Environment variables that are taken away."""
 

@@ -83,7 +83,8 @@ class Params(BaseModel):
         # says which keys there are, which pydantic does not
         for key in values if isinstance(values, Mapping) else ():
             if key not in cls.model_fields:
-                named = _name(key).encode("utf-8", "backslashreplace").decode()  # pydantic wants it
+                # pydantic cannot pass on a lone surrogate
+                named = _name(key).encode("utf-8", "backslashreplace").decode()
                 context = {"key": named, "known": ", ".join(cls.model_fields)}
                 raise PydanticCustomError(UNKNOWN, "unknown key; known keys: {known}", context)
         return values

@@ -40,8 +40,6 @@ def compiled(function: F, allocates: bool = False, inline: bool = False) -> F:
     compiler: Any = njit  # its types leave out _nrt: whether references are counted
     options = {"cache": True, "error_model": "numpy", "_nrt": allocates, "forceinline": inline}
     dispatcher = compiler(**options)(function)
-    if dispatcher is function:  # under NUMBA_DISABLE_JIT
-        return function
     # numba sees an edit of a function's own file, not of the files of what it calls
     newest = max(file.stat().st_mtime for file in SOURCES)
     for kept in Path(dispatcher.stats.cache_path).glob("*.nbi"):

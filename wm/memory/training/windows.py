@@ -37,16 +37,18 @@ class LatentDataset:
     episode: of those that fit, only one holds the last step, with which an episode terminates.
     What overhangs the end is masked. A window that overhangs the beginning starts there, as an
     episode does, and is as much shorter. An episode that fits into one window is always whole. No
-    window is longer than the longest episode.
+    window is longer than the longest episode of the sets that share a batch.
     """
 
     def __init__(
         self, episodes: Sequence[LatentEpisode], sequence_length: int, longest: int | None = None
     ) -> None:
-        """`longest` is the number of steps of the longest episode, where a batch has windows of
-        other episodes, too; of these episodes if left out."""
+        """`longest` is the number of steps of the longest episode of all sets whose windows share a
+        batch; if left out, of this set."""
         steps = np.array([len(episode.actions) for episode in episodes])
-        self._length = length = min(sequence_length, longest or int(steps.max()))
+        self._length = length = min(
+            sequence_length, int(steps.max()) if longest is None else longest
+        )
         self._steps = steps
         starts = self._first_frame = np.cumsum(steps + 1) - (steps + 1)
         # each step is in `length` windows; those of a whole episode are all the same
