@@ -61,12 +61,12 @@ verify: .venv/installed
 smoke: .venv/installed
 	python -m verify.smoke
 
-# .venv is made anew where its Python is gone, the folder was moved, or a PYTHON that was named (not
-# the default) has another version
+# .venv is made anew where its Python is gone, the folder was moved, or a PYTHON that was named on
+# the command line has another version
 ifneq "$(shell test -x .venv/bin/python && cat .venv/installed 2>/dev/null)" "$(CURDIR)"
 .PHONY: .venv/installed
 endif
-ifneq "$(NAMED)" "file"
+ifeq "$(NAMED)" "command line"
 VERSION := -c 'import sys; print(sys.version)'
 WANTED := $(shell "$(PYTHON)" $(VERSION))
 ifneq "$(WANTED)" "$(shell test -x .venv/bin/python && .venv/bin/python $(VERSION))"
@@ -76,6 +76,7 @@ endif
 
 .venv/installed: pyproject.toml constraints.txt
 	@"$(PYTHON)" -c 'import sys; (3, 11) <= sys.version_info < (3, 14) or sys.exit("error: Python 3.11, 3.12 or 3.13 is needed, and $(PYTHON) is " + sys.version.split()[0] + "; name another: make PYTHON=python3.12")'
+	@case "$$(command -v '$(PYTHON)')" in "$(BIN)"/*|.venv/*) echo "error: $(PYTHON) is in .venv, which is made anew; name another" >&2; exit 1;; esac
 	rm -rf .venv
 	"$(PYTHON)" -m venv .venv
 	"$(BIN)/pip" install --quiet -c constraints.txt '.[dev,cluster]'

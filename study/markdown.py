@@ -1,7 +1,7 @@
 """results/tables.md: the tables of docs/results.md, the first one the README's too, from results/.
 
-The documents show them as they stand there (`tests/test_documents.py`): no number is copied by
-hand.
+The documents show them as they stand there (`tests/test_documents.py`): no number of a table is
+copied by hand.
 """
 
 from __future__ import annotations

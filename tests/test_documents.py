@@ -64,7 +64,7 @@ def test_commands_that_are_named_exist(document: Path) -> None:
 
 
 def test_the_tables_are_those_of_the_results(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No number of the study is copied by hand: `make report` writes them."""
+    """No number of a table is copied by hand: `make report` writes them."""
     monkeypatch.chdir(ROOT)
     written = markdown.TABLES.read_text().strip().split("\n\n")
     kept = table.with_shared_costs(runs.load_all())
