@@ -189,15 +189,19 @@ def test_a_worker_outside_a_checkout_is_named(dask: Dask, tmp_path: Path) -> Non
         list(workers.map(square, [1]))
 
 
+@pytest.mark.parametrize(
+    ("name", "value", "wanted"),
+    [("OPENBLAS_NUM_THREADS", "3", "1"), ("NUMBA_DISABLE_JIT", "1", "")],
+)
 def test_a_worker_with_other_kernels_is_refused(
-    dask: Dask, monkeypatch: pytest.MonkeyPatch
+    name: str, value: str, wanted: str, dask: Dask, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with monkeypatch.context() as elsewhere:
-        elsewhere.setenv("OPENBLAS_NUM_THREADS", "3")
+        elsewhere.setenv(name, value)
         dask.add_worker()
     with (
         Cluster(dask.address, build) as workers,
-        pytest.raises(UserError, match=r"its environment is not that .*OPENBLAS_NUM_THREADS=1"),
+        pytest.raises(UserError, match=rf"its environment is not that .*{name}={wanted}"),
     ):
         list(workers.map(square, [1]))
 
@@ -263,6 +267,16 @@ async def cut_off(attempt, timeout):
 
 distributed.comm.core.wait_for = cut_off
 """
+CANCELLED = """
+import asyncio
+import distributed.comm.core
+
+async def cut_off(attempt, timeout):
+    attempt.close()
+    raise TimeoutError from asyncio.CancelledError()  # as asyncio.wait_for does
+
+distributed.comm.core.wait_for = cut_off
+"""
 NO_ATTEMPT = """
 import itertools
 import distributed.comm.core
@@ -272,7 +286,9 @@ distributed.comm.core.time = lambda: next(clock)
 """
 
 
-@pytest.mark.parametrize("before", [CUT_OFF, NO_ATTEMPT], ids=["cut off", "no attempt"])
+@pytest.mark.parametrize(
+    "before", [CUT_OFF, CANCELLED, NO_ATTEMPT], ids=["cut off", "cancelled", "no attempt"]
+)
 def test_a_refusal_is_said_where_the_deadline_came_before_an_attempts_end(before: str) -> None:
     assert "Connection refused" in refused(["tcp://127.0.0.1:1"], before=before)[0]
 

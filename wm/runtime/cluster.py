@@ -67,8 +67,9 @@ CODE = _digest()
 
 
 def _kernels() -> dict[str, str | None]:
-    """Returns what the variables are that stages fix, and a worker has to be started with."""
-    return {name: os.environ.get(name) for name in kernels.FIXED}
+    """Returns what the variables are that stages set or take away, and a worker has to be started
+    with."""
+    return {name: os.environ.get(name) or None for name in (*kernels.FIXED, *kernels.UNSET)}
 
 
 @dataclass(frozen=True)
@@ -210,14 +211,13 @@ def _try(address: str) -> None:
 
     try:
         asyncio.run(register())
-    except OSError as error:
-        cause = _causes(error)[-1]
+    except OSError:
         # Dask keeps its last attempt's error alone, and its deadline may have cut that one off, or,
-        # on a busy machine, have come before the first: then all there is is an OSError of its own
-        if isinstance(cause, TimeoutError) or type(cause) is OSError:
-            with contextlib.suppress(TimeoutError):
-                left = max(0.1, deadline - time.monotonic())
-                socket.create_connection((host, port), left).close()
+        # on a busy machine, have come before the first: a connection of our own says whether the
+        # port refuses
+        with contextlib.suppress(TimeoutError):
+            left = max(0.1, deadline - time.monotonic())
+            socket.create_connection((host, port), left).close()
         raise
 
 
@@ -271,9 +271,10 @@ def perform(task: bytes) -> Any:
         client, work = pickle.loads(task)
         if client.code != CODE:
             raise _refusal("has other code, or other versions of libraries, than this checkout")
-        if client.kernels != _kernels():
-            wanted = " ".join(f"{name}={value or ''}" for name, value in client.kernels.items())
-            raise _refusal(f"its environment is not that of the stages, {wanted}")
+        wanted = dict(client.kernels.items() - _kernels().items())
+        if wanted:
+            lines = " ".join(f"{name}={value or ''}" for name, value in sorted(wanted.items()))
+            raise _refusal(f"its environment is not that of the stages, {lines}")
         if get_worker().state.nthreads != 1:
             raise _refusal("has several threads, and networks and environments of one")
         try:
