@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 MINUS = "\N{MINUS SIGN}"
+DASH = "\N{EN DASH}"
+Column = tuple[str, str, int]
+"""A column of a table of runs: title, key of RunRecord.row(), digits."""
 
 
 def number(value: float, digits: int, sign: str = "") -> str:
@@ -25,3 +29,8 @@ def span(ends: Sequence[float], digits: int) -> str:
 def percent(share: float) -> str:
     """Returns a share as whole percent, without their sign."""
     return f"{100 * share:.0f}"
+
+
+def numbers(row: Mapping[str, Any], columns: Sequence[Column]) -> list[str]:
+    """Returns a run's numbers in the columns, a dash for one that it does not have."""
+    return [number(row[key], digits) if key in row else DASH for _, key, digits in columns]

@@ -47,8 +47,7 @@ class Cell:
 
     def changes(self, scale: str) -> list[str]:
         """Returns all arguments of `dvc exp run -S` at a scale."""
-        *own, seed = self.own_changes(scale)
-        return [*own, *self.settings, seed]
+        return [*self.own_changes(scale), *self.settings]
 
 
 VAE = Variant("vae", "VAE", ("vision=vae",), SEEDS)

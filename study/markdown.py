@@ -11,7 +11,7 @@ from typing import Any
 
 from study import claims, runs, table
 from study.comparison import MEASURES
-from study.formatting import MINUS, number, signed, span
+from study.formatting import DASH, MINUS, Column, number, numbers, signed, span
 from study.grid import OURS, THEIRS, TITLES
 from study.returns import FAILED, PAPER_EPISODES
 from study.runs import RESULTS, RunRecord
@@ -28,7 +28,7 @@ HEADLINES = {
     "train_rnn.nll_gain": "memory's gain on a linear filter (nats a dimension)",
 }
 """The measures of the first table, with titles that need no table around them."""
-TRAINED = (
+TRAINED: tuple[Column, ...] = (
     ("SSIM", "encode.ssim", 3),
     ("sharpness", "encode.sharpness", 3),
     ("memory's gain", "train_rnn.nll_gain", 3),
@@ -37,7 +37,7 @@ TRAINED = (
     ("search, s", "train_controller.seconds", 0),
     ("evaluation, s", "evaluate.seconds", 0),
 )
-"""Columns of the table of what was trained: title, key of RunRecord.row(), digits."""
+"""Columns of the table of what was trained."""
 
 
 def write() -> None:
@@ -134,13 +134,11 @@ def _differences(pairs: Sequence[dict[str, Any]]) -> str:
 
 
 def _trained(whole: Sequence[RunRecord]) -> str:
-    rows = []
-    for run in whole:
-        values = run.row()
-        numbers = [number(values[key], digits) if key in values else "?"
-                   for _, key, digits in TRAINED]  # fmt: skip
-        processor = str(run.machine.get("processor", "?"))
-        rows.append((run.cell, *numbers, processor, f"`{run.commit[:7]}`"))
+    rows = [
+        (run.cell, *numbers(run.row(), TRAINED), str(run.machine.get("processor", DASH)),
+         f"`{run.commit[:7]}`")
+        for run in whole
+    ]  # fmt: skip
     return _table(("run", *(title for title, _, _ in TRAINED), "processor", "commit"), rows)
 
 

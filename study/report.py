@@ -17,7 +17,7 @@ import pandas as pd
 from study import claims, figures, grid, panels, pictures, random_policy, runs, table, tracks
 from study.comparison import NOT_SHOWN, RETURN
 from study.figures import Panel
-from study.formatting import number, signed
+from study.formatting import DASH, Column, number, numbers, signed
 from study.grid import OURS, THEIRS, TITLES
 from study.pictures import Exhibits
 from study.returns import FAILED, PAPER_EPISODES
@@ -27,8 +27,7 @@ from wm.core.errors import UserError
 
 PAGE, FIGURES = RESULTS / "report.html", RESULTS / "figures"
 TEMPLATE = Path(__file__).with_name("report.html")
-DASH = "\N{EN DASH}"
-COLUMNS = (
+COLUMNS: tuple[Column, ...] = (
     (f"first {PAPER_EPISODES}", "evaluate.first_mean", 1),
     ("± std", "evaluate.first_std", 1),
     ("IQM", "evaluate.iqm", 1),
@@ -41,7 +40,7 @@ COLUMNS = (
     ("NLL", "train_rnn.nll", 3),
     *((f"{stage} (s)", f"{stage}.seconds", 0) for stage in runs.CHAIN),
 )
-"""Columns of the table of all runs, after the return: title, key of RunRecord.row(), digits."""
+"""Columns of the table of all runs, after the return."""
 
 
 def write() -> None:
@@ -67,7 +66,7 @@ def _render(
     }
     main = pairs.pop((OURS, THEIRS), None)
     answered = main is not None and RETURN.key in main["measures"]
-    mine, cells = table.of_the_grid(kept), {cell.name for cell in grid.cells()}
+    mine, names = table.of_the_grid(kept), {cell.name for cell in grid.cells()}
     driven = " and ".join(sorted({run.tracks for run in kept if run.tracks}))
     return environment.from_string(TEMPLATE.read_text(encoding="utf-8")).render(
         colours=figures.COLOURS,
@@ -97,7 +96,7 @@ def _render(
         failed=[run for run in kept if run.error is not None],
         columns=[title for title, _, _ in COLUMNS],
         table=[_table_row(run) for run in sorted(kept, key=_in_order)],
-        others=[run.cell for run in kept if run.cell not in cells],
+        others=[run.cell for run in kept if run.cell not in names],
         machines=_machines(kept),
         commits=sorted({run.commit[:7] for run in kept}),
     )  # fmt: skip
@@ -148,7 +147,7 @@ def _table_row(run: RunRecord) -> dict[str, Any]:
         "title": TITLES.get(run.variant, run.variant),
         "return": DASH if mean is None else number(mean, 1),
         "std": "" if std is None else number(std, 1),
-        "numbers": [number(row[key], digits) if key in row else DASH for _, key, digits in COLUMNS],
+        "numbers": numbers(row, COLUMNS),
         "tracks": run.tracks or "",
         "commit": run.commit[:7],
         "processor": run.machine.get("processor", ""),

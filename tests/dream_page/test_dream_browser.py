@@ -241,12 +241,19 @@ def test_keys_serve_after_a_click_with_caps_lock_and_on_another_keyboard(page: P
 def test_models_that_need_more_memory_get_it(page: Page) -> None:
     """The page is read again in a sixteenth of a megabyte: it doubles until all fits."""
     found = page.evaluate("""() => {
-        const before = dreams.map((dream) => (dream.reset(0), dream.act()));
-        const again = readPage(1).dreams.map((dream) => (dream.reset(0), dream.act()));
-        return [KERNEL.name, before.flat(), again.flat()];
+        const { uniforms, normals } = noise(Math.max(...models.map((of) => of.latent)));
+        const dreamt = (dream) => {
+            dream.reset(0);
+            dream.step([0.1, 0.5, 0], 1, uniforms, normals);
+            return [...dream.act(), dream.reward, ...dream.z, ...dream.frame()];
+        };
+        const before = dreams.map(dreamt);
+        const again = readPage(1).dreams.map(dreamt);
+        return [KERNEL.name, before, again];
     }""")
     assert found[0] == "WebAssembly"
     assert found[1] == found[2]
+    assert all(len(of) > 64 * 64 * 3 for of in found[1])
 
 
 @pytest.mark.parametrize(
