@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 import yaml
 
 from rounds import settings
@@ -22,9 +23,12 @@ from wm.core import artifacts, episodes
 from wm.core.errors import UserError
 from wm.env.exact.checked import Evaluate
 from wm.memory import latents
+from wm.nn.compute import Compute
+from wm.vision.networks import trained as vision
 
 SMALL = {
-    "drive": {"episodes": 4, "max_steps": 40, "patience": None, "shard_episodes": 2},
+    "drive": {"episodes": 4, "max_steps": 40, "patience": None, "shard_episodes": 2,
+              "held_out_frames": 20},
     "train_rnn": {"steps": 4, "batch_size": 4, "sequence_length": 50, "validate_every": 2,
                   "validation_batches": 1},
     "train_controller": {
@@ -99,6 +103,16 @@ def test_a_round_drives_learns_and_searches(driven: tuple[Path, list[str]]) -> N
     assert numbers["mean"] == max(numbers["means"])
     kept = artifacts.load_tensors(second / "agent" / "controller" / "weights.safetensors")
     assert np.array_equal(kept["vector"], vectors[numbers["best"]])
+    # the vision model was measured on what was driven
+    _, held_out = episodes.split(episodes.ids_in(second / "episodes"))
+    frames = episodes.FrameSet(second / "episodes", held_out)
+    chosen = frames[np.linspace(0, len(frames) - 1, 20).round().astype(np.int64)]
+    prepared = Compute(torch.device("cpu"), torch.float32)
+    model = vision.load(repository / "models/vae", prepared)
+    mu, _ = model.encode(chosen)
+    assert numbers["vision"]["mse"] == pytest.approx(
+        np.square((chosen / 255.0) - (model.decode(mu) / 255.0)).mean()
+    )
     # what it learns from is what was driven
     for id_ in episodes.ids_in(second / "episodes"):
         file = episodes.EpisodeFile(second / "episodes" / episodes.file_name(id_))
