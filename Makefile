@@ -1,6 +1,6 @@
 # The two that a fresh machine needs: make repro, make test. Each sets up .venv by itself.
-PYTHON ?= python3
 NAMED := $(origin PYTHON)
+override PYTHON := $(or $(PYTHON),python3)
 BIN := $(CURDIR)/.venv/bin
 # found before .venv is on PATH, which may hold one of the same name
 override PYTHON := $(or $(shell PATH='$(subst $(BIN):,,$(PATH))' command -v '$(PYTHON)'),$(PYTHON))
@@ -75,6 +75,7 @@ endif
 endif
 
 .venv/installed: pyproject.toml constraints.txt
+	@command -v "$(PYTHON)" >/dev/null || { echo "error: $(PYTHON): no such Python; name another: make PYTHON=python3.12" >&2; exit 1; }
 	@"$(PYTHON)" -c 'import sys; (3, 11) <= sys.version_info < (3, 14) or sys.exit("error: Python 3.11, 3.12 or 3.13 is needed, and $(PYTHON) is " + sys.version.split()[0] + "; name another: make PYTHON=python3.12")'
 	@case "$$(command -v '$(PYTHON)')" in "$(BIN)"/*|.venv/*) echo "error: $(PYTHON) is in .venv, which is made anew; name another" >&2; exit 1;; esac
 	rm -rf .venv

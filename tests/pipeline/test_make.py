@@ -66,6 +66,25 @@ def test_a_python_that_cannot_serve_is_named_before_anything_is_made(
     assert not (checkout / "calls").exists()
 
 
+@pytest.mark.parametrize("how", ["named", "exported"])
+def test_a_python_that_is_not_there_is_named(checkout: Path, how: str) -> None:
+    named, exported = (["PYTHON=python9"], {}) if how == "named" else ([], {"PYTHON": "python9"})
+    done = subprocess.run(
+        ["make", ".venv/installed", *named], cwd=checkout, env=os.environ | exported,
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode != 0
+    assert "error: python9: no such Python; name another: make PYTHON=python3.12" in done.stderr
+    assert not (checkout / ".venv").exists()
+
+
+def test_an_exported_python_that_is_empty_names_none(checkout: Path) -> None:
+    write(checkout / "python3", PYTHON.format(real=sys.executable, version="pass"))
+    env = os.environ | {"PYTHON": "", "PATH": f"{checkout}:{os.environ['PATH']}"}
+    subprocess.run(["make", ".venv/installed"], cwd=checkout, env=env, check=True)
+    assert (checkout / "calls").read_text().startswith("python -m venv .venv")
+
+
 def test_a_half_made_environment_is_made_anew(checkout: Path) -> None:
     (checkout / "status").write_text("1")
     assert make(checkout).returncode != 0
