@@ -19,13 +19,13 @@ from bench import agent, environment, loss, memory, pipeline, scaling, side_by_s
 from bench.side_by_side import Contest
 from verify.workspace import commit
 from wm.core import artifacts
-from wm.core.errors import UserError
 from wm.core.params import load_shared
 from wm.drive.workers import WorkerEnvs
 from wm.env.fast.environment import make
 from wm.exploration.recording import RecordingTask, record
 from wm.nn import compute
 from wm.runtime import perf
+from wm.runtime.entry import command
 
 RESULTS = Path(__file__).parent / "results.json"
 PARTS = ("scaling", "environment", "agent", "training", "loss", "store", "memory", "pipeline")
@@ -101,7 +101,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    try:
-        main()
-    except UserError as error:
-        sys.exit(f"error: {error}")
+    command(main)

@@ -18,6 +18,7 @@ import numpy as np
 
 from bench.cluster import RESULTS as MEASURED
 from wm.core import artifacts
+from wm.runtime.entry import command
 
 ROOT = Path(__file__).parent.parent
 RESULTS = Path(__file__).parent / "at_scale.json"
@@ -95,4 +96,4 @@ def _generation(tasks: np.ndarray, cores: int, dispatch: float) -> float:
 
 
 if __name__ == "__main__":
-    main()
+    command(main)

@@ -33,6 +33,7 @@ from wm.control.training.fitness import ReturnFitness
 from wm.control.training.simulator import Simulator
 from wm.core import artifacts
 from wm.runtime.cluster import Cluster
+from wm.runtime.entry import command
 from wm.runtime.executor import Processes
 
 RESULTS = Path(__file__).parent / "cluster.json"
@@ -149,4 +150,4 @@ def _cma_seconds(population: int, parameters: int) -> float:
 
 
 if __name__ == "__main__":
-    main()
+    command(main)

@@ -35,6 +35,7 @@ from wm.control.policy import controller
 from wm.core import artifacts
 from wm.memory.networks import trained as memory
 from wm.nn.compute import Compute, seeded
+from wm.runtime.entry import command
 from wm.vision.models.vae.networks import Config, build
 from wm.vision.networks import trained as vision
 from wm.vision.networks.trained import Autoencoder
@@ -293,4 +294,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    command(main)

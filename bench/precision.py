@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import argparse
 import itertools
-import sys
 from pathlib import Path
 from typing import Any, Literal
 
@@ -17,13 +16,13 @@ import numpy as np
 from wm.control.policy import controller
 from wm.control.policy.driving import RolloutTask, agent_spec, drive_task
 from wm.core import artifacts, params, seeding
-from wm.core.errors import UserError
 from wm.core.shards import shards
 from wm.drive.workers import MakeEnv
 from wm.env.exact import environment as exact
 from wm.env.fast import environment as fast
 from wm.memory.networks import trained as memory
 from wm.report.statistics import summary
+from wm.runtime.entry import command
 from wm.runtime.executor import Processes
 from wm.vision.networks import trained as vision
 
@@ -71,7 +70,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    try:
-        main()
-    except UserError as error:
-        sys.exit(f"error: {error}")
+    command(main)

@@ -22,6 +22,7 @@ from wm.memory.networks.mdnrnn import MDNRNN, MdnRnnConfig
 from wm.memory.training.learner import MdnRnnLearner
 from wm.memory.training.windows import Batch
 from wm.nn.compute import Compute, prepare
+from wm.runtime.entry import command
 from wm.vision.models.vae import networks as vae
 from wm.vision.models.vae.learner import VaeLearner
 from wm.vision.networks.trained import Vision
@@ -121,4 +122,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    command(main)

@@ -7,7 +7,7 @@ python -m play --human [--track 7]
 from __future__ import annotations
 
 import argparse
-import sys
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -18,6 +18,7 @@ from wm.core.car_racing import MAX_EPISODE_STEPS
 from wm.core.errors import UserError
 from wm.core.seeding import evaluation_seed
 from wm.report import figures
+from wm.runtime.entry import command
 
 FILM = Path("videos/drive.mp4")
 HELP = """\
@@ -34,7 +35,10 @@ def drive_models(names: Sequence[str], given: argparse.Namespace) -> None:
     """Drives with the models, and prints a line for each."""
     film, show, seed = Film(), None, evaluation_seed(given.track)
     if not given.window:  # before the drive, which nobody should lose to a folder that cannot be
-        (given.film or FILM).parent.mkdir(parents=True, exist_ok=True)
+        folder = (given.film or FILM).parent
+        folder.mkdir(parents=True, exist_ok=True)
+        if not os.access(folder, os.W_OK):
+            raise UserError(f"{folder}: cannot be written; name a film elsewhere by --film")
     screen = Screen(f"track {given.track}") if given.window and len(names) > 1 else None
     if given.window:
         demand_display("--window", "leave it out for a film")
@@ -107,9 +111,4 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 if __name__ == "__main__":
-    try:
-        main()
-    except (UserError, OSError) as error:
-        sys.exit(f"error: {error}")
-    except KeyboardInterrupt:
-        sys.exit(130)
+    command(main)

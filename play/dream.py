@@ -10,7 +10,6 @@ that were trained on other episodes.
 from __future__ import annotations
 
 import argparse
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -20,6 +19,7 @@ from wm.core import artifacts, episodes
 from wm.core.errors import UserError
 from wm.core.params import SharedParams
 from wm.nn import compute
+from wm.runtime.entry import command
 
 STARTS = published.HERE / "starts"
 """A file for each start: the steps before it, its frame the last one."""
@@ -75,9 +75,4 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 if __name__ == "__main__":
-    try:
-        main()
-    except (UserError, OSError) as error:
-        sys.exit(f"error: {error}")
-    except KeyboardInterrupt:
-        sys.exit(130)
+    command(main)

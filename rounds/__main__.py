@@ -12,6 +12,7 @@ import sys
 from pathlib import Path
 
 from wm.core import artifacts
+from wm.runtime.entry import command
 
 MOST = 999
 """The most rounds that one can ask for."""
@@ -49,4 +50,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    command(main)

@@ -1,7 +1,7 @@
 """Drive a round's candidates on the same tracks and keep the best: data/rounds/<round>.
 
 What they drove, frames and latents, is what the next round learns from. The vision model has seen
-none of it and does not learn on: how well it reconstructs these frames is measured.
+none of it and does not learn on: how well it reconstructs what the best one saw is measured.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from wm.memory import latents
 from wm.nn import arithmetic, compute
 from wm.report.statistics import summary_of_episodes
 from wm.runtime.entry import main
-from wm.vision.metrics.held_out import HeldOutFrames
+from wm.vision.metrics.reconstruction import reconstruction
 from wm.vision.networks import trained as vision
 
 
@@ -44,8 +44,9 @@ class Drive(Params):
     of the result's last bits."""
     encode_batch_size: int = Field(ge=1)
     """Frames encoded at a time; part of the result's last bits."""
-    held_out_frames: int = Field(ge=1)
-    """The most frames of the held-out drives that are reconstructed and measured, evenly spaced."""
+    measured_frames: int = Field(ge=1)
+    """The most frames of the best candidate's drives that are reconstructed and measured, evenly
+    spaced."""
 
 
 def run() -> None:
@@ -92,9 +93,12 @@ def run() -> None:
         best = int(np.argmax(means))
         shutil.copytree(candidates[best], directory / "agent" / "controller")
         shutil.copytree(this.candidates / "memory", directory / "agent" / "memory")
-        seen = HeldOutFrames(recorded, drive.held_out_frames).measure(model)
+        seen = episodes.FrameSet(recorded, range(best * size, (best + 1) * size))
+        chosen = np.linspace(0, len(seen) - 1, min(drive.measured_frames, len(seen)))
+        frames = seen[chosen.round().astype(np.int64)]
+        measured = reconstruction(frames, model.decode(model.encode(frames)[0]))
         summary = {"best": best, "means": means, **summary_of_episodes(of_each[best])}
-        artifacts.write_json(this.metrics("drive"), {**summary, "vision": seen})
+        artifacts.write_json(this.metrics("drive"), {**summary, "vision": measured})
 
 
 if __name__ == "__main__":

@@ -46,8 +46,10 @@ def _remedy(remote: str | None) -> str:
         return f"`dvc push -r {remote}` and `python -m share push -r {remote}` where they are whole"
     # a damaged object may already lie in the workspace, where DVC believes it is whole
     # by name: data/human holds what a person drove, which no stage brings back
-    folders = "data/episodes data/latents data/evaluation data/rounds models videos"
-    return f"bring them back by `rm -rf {folders}; dvc pull`, or `dvc repro`"
+    made = ("data/episodes data/latents data/evaluation data/rounds models videos/evaluate.mp4 "
+            "videos/dream_page.html")  # fmt: skip
+    return (f"bring them back by `rm -rf {made}; dvc pull`, or `dvc repro` in its place and, after "
+            "rounds, `make rounds`")  # fmt: skip
 
 
 if __name__ == "__main__":

@@ -6,9 +6,9 @@
     exhibits  pictures and drives of one training seed, from its models
     report    report.html, its figures and tables.md, from results/
 
-Whatever it was, and however it ended, study.csv and comparison.json then say what results/ holds.
-What was stopped or killed goes on with the same command: cells that are finished are kept, and a
-stage resumes from its checkpoint.
+However run or report ended, study.csv and comparison.json then say what results/ holds. A run that
+was stopped or killed goes on with the same command: cells that are finished are kept, and a stage
+resumes from its checkpoint. Where cells failed, its exit status is 1.
 """
 
 from __future__ import annotations
@@ -26,10 +26,10 @@ from study import (
     runs,
     settings,
     table,
-    tracks,
 )
 from study.grid import Cell
 from wm.core.errors import UserError
+from wm.runtime.entry import command
 
 
 def main() -> None:
@@ -45,35 +45,35 @@ def main() -> None:
     exhibit.add_argument("--seed", type=int, default=0)
     commands.add_parser("report", help="report.html, its figures and tables.md, from results/")
     arguments = parser.parse_args()
-    try:
+    if arguments.command == "run":
+        every, only = grid.cells(arguments.set), arguments.only
+        wanted = [cell for cell in every if only is None or cell.name in only]
+        settings.check(arguments.set, wanted, experiments.params_at("HEAD"))
         try:
-            if arguments.command == "run":
-                only = arguments.only
-                every = grid.cells(arguments.set)
-                wanted = [cell for cell in every if only is None or cell.name in only]
-                settings.check(arguments.set, wanted, experiments.params_at("HEAD"))
-                _run(wanted)
-            elif arguments.command == "random":
-                random_policy.write()
-            elif arguments.command == "exhibits":
-                exhibits.write(arguments.seed)
+            failed = _run(wanted)
+        except KeyboardInterrupt:
+            _say("stopped; the same command goes on where it was")
+            raise
         finally:
             table.write()
-        if arguments.command == "report":
-            report.write()
-            markdown.write()
-    except (UserError, OSError) as error:
-        sys.exit(f"error: {error}")
-    except KeyboardInterrupt:
-        _say("stopped; the same command goes on where it was")
-        sys.exit(130)
+        if failed:
+            raise UserError(f"{', '.join(failed)}: failed; {runs.RUNS}/<cell>/run.json says why")
+    elif arguments.command == "random":
+        random_policy.write()
+    elif arguments.command == "exhibits":
+        exhibits.write(arguments.seed)
+    else:
+        table.write()
+        report.write()
+        markdown.write()
 
 
-def _run(wanted: list[Cell]) -> None:
-    """Runs the cells that have no result, one after the other."""
+def _run(wanted: list[Cell]) -> list[str]:
+    """Runs the cells that have no result, one after the other; returns those that failed."""
     experiments.check_committed()
-    if missing := _without_result(_of_this_scale(wanted)):
-        _check_comparable(missing[0])
+    if wanted := _of_this_scale(wanted):
+        _check_comparable(wanted[0])
+    missing, failed = _without_result(wanted), []
     # what an earlier attempt finished and did not live to keep, or was pulled from elsewhere
     missing = [cell for cell in missing if not _kept(cell, ran_here=experiments.fetch(cell))]
     for number, cell in enumerate(missing):
@@ -91,6 +91,8 @@ def _run(wanted: list[Cell]) -> None:
         if error is None:
             raise UserError(f"{cell.name}: ran with other code than HEAD's; run this again")
         _say(f"{cell.name}: failed: {experiments.keep_failure(cell, error).error}")
+        failed.append(cell.name)
+    return failed
 
 
 def _of_this_scale(wanted: list[Cell]) -> list[Cell]:
@@ -127,16 +129,15 @@ def _has_result(cell: Cell) -> bool:
 
 
 def _check_comparable(cell: Cell) -> None:
-    """Raises UserError if runs are kept on other tracks than those that evaluate drives now, or
-    from other parameters than those that the cell, which has no result yet, starts from: no table
-    would hold both."""
-    kept = [run for run in runs.load_all() if run.error is None]
+    """Raises UserError if runs are kept that started from other parameters than the cell does,
+    which say what tracks are driven too: no table would hold both."""
     mine = experiments.study_parameters(cell)
-    others = {run.tracks for run in kept} - {None, tracks.EVALUATION}
-    if others or {run.parameters for run in kept} - {mine}:
-        what = f"{' and '.join(sorted(map(str, others)))} tracks" if others else "other parameters"
-        raise UserError(f"{runs.RUNS}: holds runs with {what}, which do not compare with what runs "
-                        "now; move them elsewhere")  # fmt: skip
+    others = [run for run in runs.load_all() if run.error is None and run.parameters != mine]
+    if others:
+        of = f"{others[0].cell} among {len(others)}" if len(others) > 1 else others[0].cell
+        raise UserError(f"{runs.RUNS}: holds runs with other parameters ({of}), which do not "
+                        "compare with what is asked for; move them elsewhere, or ask for what they "
+                        "had by -S")  # fmt: skip
 
 
 def _kept(cell: Cell, *, ran_here: bool) -> bool:
@@ -154,4 +155,4 @@ def _say(line: str) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    command(main)

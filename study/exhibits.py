@@ -4,8 +4,8 @@ Both vision models of one training seed look at the same held-out frames; what i
 by rule. The drives repeat shards of the official evaluation with the car's place recorded, and
 their returns must come out as they were recorded then, to the last bit.
 
-exhibits.json names the seed, the cells and their outputs' hashes, and says of what each array of
-the other file is:
+exhibits.json names the seed, the cells, their outputs' hashes and the digest of the other file's
+arrays, and says of what each of them is:
 
 frames, reconstruction_<variant>   uint8 (5, 64, 64, 3): the frames at `ranks` (percent) of the
                                    squared error, averaged over both models; `mse` of each
@@ -36,7 +36,8 @@ from study.runs import EXHIBITS, RunRecord
 from wm.control.policy import controller
 from wm.control.policy.agent import Agent
 from wm.control.policy.controller import ControllerConfig
-from wm.core import artifacts, episodes, params, seeding
+from wm.control.policy.driving import evaluation_tasks
+from wm.core import artifacts, episodes, params
 from wm.core.car_racing import TELEMETRY
 from wm.core.errors import UserError
 from wm.core.frames import mse_of_each
@@ -113,6 +114,7 @@ def write(seed: int) -> None:
             facts["dream_steps"] = _dream(name, run, arrays)
             for rank, place in DRIVES.items():
                 facts["drives"].append(_drive(run, rank, place, len(facts["drives"]), arrays))
+    facts["tensors"] = artifacts.digest(arrays)
     artifacts.save_tensors(EXHIBITS.with_suffix(".safetensors"), arrays)
     artifacts.write_json(EXHIBITS.with_suffix(".json"), facts)
 
@@ -206,8 +208,11 @@ def _drive(
     ordered = recorded.sort_values("return", kind="stable")["episode"]
     episode = int(ordered.iloc[round(place * (len(ordered) - 1))])
     shard, size = episode // evaluate.shard_episodes, evaluate.shard_episodes
-    members = range(shard * size, min((shard + 1) * size, evaluate.episodes))
-    envs = [official.make() for _ in members]
+    task = evaluation_tasks(
+        run.config, run.vector, evaluate.tracks, run.shared.seed, max_steps=evaluate.max_steps,
+        shard_episodes=size,
+    )[shard]  # fmt: skip
+    envs = [official.make() for _ in task.seeds]
     paths: dict[Env, list[np.ndarray]] = {env: [] for env in envs}
 
     def follow(env: Env) -> np.ndarray:
@@ -216,20 +221,17 @@ def _drive(
 
     compute.prepare(run.shared, threads=1)
     agent = Agent(
-        run.vision, run.memory, run.config, run.vector[None], np.zeros(len(members), int),
-        torch.Generator().manual_seed(seeding.integer(run.shared.seed, "evaluate", "noise", shard)),
+        run.vision, run.memory, task.config, task.vectors, np.zeros(len(envs), int),
+        torch.Generator().manual_seed(task.noise_seed),
     )  # fmt: skip
-    outcomes = rollout(
-        envs, [int(recorded["seed"][i]) for i in members], agent,
-        max_steps=evaluate.max_steps, telemetry=follow,
-    )  # fmt: skip
-    for i, outcome in zip(members, outcomes, strict=True):
+    outcomes = rollout(envs, task.seeds, agent, max_steps=task.max_steps, telemetry=follow)
+    for i, outcome in enumerate(outcomes, task.first_id):
         if outcome.return_ != float(recorded["return"][i]):
             raise UserError(
                 f"{run.record.cell}: episode {i} now returns {outcome.return_}, "
                 f"not {recorded['return'][i]} as recorded; was this another kind of machine?"
             )
-    env, outcome = envs[episode - members[0]], outcomes[episode - members[0]]
+    env, outcome = envs[episode - task.first_id], outcomes[episode - task.first_id]
     car_racing: Any = env.unwrapped
     arrays[f"path_{number}"] = np.stack(paths[env])
     arrays[f"track_{number}"] = np.array([tile[2:4] for tile in car_racing.track], np.float32)

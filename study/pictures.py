@@ -29,15 +29,16 @@ class Exhibits:
 
 
 def read(kept: Sequence[RunRecord]) -> Exhibits | None:
-    """Returns the exhibits, None if there are none of the runs that are kept; UserError when a file
-    is damaged."""
+    """Returns the exhibits, None if there are none of the runs that are kept, or if a kill has left
+    two files that do not belong together; UserError when a file is damaged."""
     facts, tensors = EXHIBITS.with_suffix(".json"), EXHIBITS.with_suffix(".safetensors")
     if not (facts.exists() and tensors.exists()):
         return None
     exhibits = Exhibits(artifacts.read_json(facts), artifacts.load_tensors(tensors))
     hashes = {run.cell: run.hashes for run in kept}
     of_these = all(hashes.get(cell) == of for cell, of in exhibits.facts["hashes"].items())
-    return exhibits if of_these else None
+    together = exhibits.facts["tensors"] == artifacts.digest(exhibits.tensors)
+    return exhibits if of_these and together else None
 
 
 def sample(exhibits: Exhibits | None) -> list[tuple[str, str]]:

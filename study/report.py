@@ -7,6 +7,7 @@ left out, or the page says which command makes it.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -49,6 +50,10 @@ def write() -> None:
     if not kept:
         raise UserError(f"{runs.RUNS}: no run yet; run make study")
     exhibits = pictures.read(kept)
+    if exhibits is None:
+        print(f"{FIGURES}: pictures of frames and drives are left as they are: there are no "
+              "exhibits of these runs; python -m study exhibits makes them",
+              file=sys.stderr)  # fmt: skip
     comparison = artifacts.read_json(table.COMPARISON) if table.COMPARISON.exists() else None
     _write_pictures(kept, exhibits)
     artifacts.write_bytes(PAGE, _render(kept, comparison, exhibits).encode())

@@ -15,7 +15,7 @@ from typing import Any
 from verify import frames, full_disk, inputs, kills, pipeline_kills, primitives, same_bytes, soak
 from verify.workspace import commit
 from wm.core import artifacts, processor
-from wm.core.errors import UserError
+from wm.runtime.entry import command
 
 RESULTS = Path(__file__).parent / "results.json"
 GROWTH = 32.0  # MiB over nine tenths of the soak: the cache of tracks fills, a leak goes on
@@ -88,7 +88,4 @@ def _failed(row: dict[str, Any]) -> bool:
 
 
 if __name__ == "__main__":
-    try:
-        main()
-    except UserError as error:
-        sys.exit(f"error: {error}")
+    command(main)

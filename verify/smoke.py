@@ -18,7 +18,7 @@ import torch
 
 from verify import workspace
 from wm.core import artifacts, processor
-from wm.core.errors import UserError
+from wm.runtime import entry
 
 RECORDED = workspace.ROOT / "tests" / "pipeline" / "recorded_smoke.json"
 ENCODED = "film"
@@ -31,16 +31,12 @@ def main() -> None:
     parser.add_argument("--record", action="store_true", help="the hashes, for the tests")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        try:
-            directory = workspace.copy(Path(folder))
-        except UserError as error:
-            sys.exit(f"error: {error}")
+        directory = workspace.copy(Path(folder))
         if arguments.record:  # as the tests run it
             workspace.set_param(directory, "threads", 1)
         for command in (["dvc", "repro"], ["dvc", "metrics", "show"]):
-            done = subprocess.run(command, cwd=directory, env=workspace.environment(), check=False)
-            if done.returncode:
-                sys.exit(done.returncode)
+            if status := _status(command, directory):
+                sys.exit(status)
         if arguments.record:
             record = {
                 "processor": processor.name(),
@@ -50,5 +46,15 @@ def main() -> None:
             artifacts.write_json(RECORDED, record)
 
 
+def _status(command: list[str], directory: Path) -> int:
+    """Runs a command in a folder; returns its exit status."""
+    with subprocess.Popen(command, cwd=directory, env=workspace.environment()) as process:
+        try:
+            return process.wait()
+        except KeyboardInterrupt:
+            process.wait()  # Ctrl-C reached it as well: the folder goes when it has ended
+            raise
+
+
 if __name__ == "__main__":
-    main()
+    entry.command(main)

@@ -10,8 +10,6 @@ import sys
 import time
 from pathlib import Path
 
-import yaml
-
 from verify import workspace
 
 
@@ -27,9 +25,7 @@ class Trial:
         shutil.copytree(finished, folder, ignore=ignore, dirs_exist_ok=True)
         self.folder, self.stage = folder, stage
         self.counts, self.errors = folder.with_suffix(".counts"), folder.with_suffix(".counts.err")
-        outs = yaml.safe_load((folder / "dvc.yaml").read_text())["stages"][stage]
-        entries = [*outs.get("outs", []), *outs.get("metrics", []), *outs.get("plots", [])]
-        self.outs = [entry if isinstance(entry, str) else next(iter(entry)) for entry in entries]
+        self.outs = workspace.outputs(folder, stage)
 
     def __enter__(self) -> Trial:
         self.starter = subprocess.Popen(
@@ -58,12 +54,7 @@ class Trial:
 
     def remove_outs(self) -> None:
         """Removes the stage's outputs, as dvc does before it runs it."""
-        for out in self.outs:
-            path = self.folder / out
-            if path.is_dir():
-                shutil.rmtree(path)
-            else:
-                path.unlink(missing_ok=True)
+        workspace.remove(self.outs)
 
     def start(self) -> int:
         """Returns the stage's process once it holds its checkpoint, or, where it has none, once it
@@ -111,8 +102,7 @@ class Trial:
 
     def files(self) -> list[Path]:
         """Returns the files of the stage's outputs, as many as are there."""
-        paths = [self.folder / out for out in self.outs]
-        found = (sorted(path.rglob("*")) if path.is_dir() else [path] for path in paths)
+        found = (sorted(path.rglob("*")) if path.is_dir() else [path] for path in self.outs)
         return [file for files in found for file in files if file.is_file()]
 
 

@@ -7,7 +7,7 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import yaml
@@ -15,6 +15,8 @@ import yaml
 from wm.core.errors import UserError
 
 ROOT = Path(__file__).parent.parent
+RESULTS = ("dvc.lock", "rounds/dvc.yaml", "rounds/dvc.lock", "metrics/", "plots/", "results/")
+"""Beginnings of the names of what a run writes, of the pipeline or of rounds after it."""
 
 
 def copy(directory: Path) -> Path:
@@ -25,8 +27,7 @@ def copy(directory: Path) -> Path:
     """
     names = git("ls-files", "-z", "--cached", "--others", "--exclude-standard")
     for name in filter(None, names.split("\0")):
-        result = name == "dvc.lock" or name.startswith(("metrics/", "plots/", "results/"))
-        if (ROOT / name).is_file() and not result:
+        if (ROOT / name).is_file() and not name.startswith(RESULTS):
             (directory / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy(ROOT / name, directory / name)
     set_param(directory, "scale", "smoke")
@@ -86,6 +87,24 @@ def dvc(
     if done.returncode:
         raise RuntimeError(f"dvc {' '.join(arguments)}\n{done.stdout}\n{done.stderr}")
     return done.stdout
+
+
+def outputs(directory: Path, stage: str) -> list[Path]:
+    """Returns the paths of a stage's outputs, its metrics and plots among them, as dvc.yaml has
+    them."""
+    described = yaml.safe_load((directory / "dvc.yaml").read_text())["stages"][stage]
+    entries = [entry for kind in ("outs", "metrics", "plots") for entry in described.get(kind, [])]
+    names = [entry if isinstance(entry, str) else next(iter(entry)) for entry in entries]
+    return [directory / name for name in names]
+
+
+def remove(paths: Iterable[Path]) -> None:
+    """Removes files and folders, as many as are there."""
+    for path in paths:
+        if path.is_dir():
+            shutil.rmtree(path)
+        else:
+            path.unlink(missing_ok=True)
 
 
 def hashes(directory: Path, but: str = "") -> dict[str, str]:

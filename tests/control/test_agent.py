@@ -73,8 +73,12 @@ def test_the_controller_acts_on_h_from_before_z_and_action_are_taken_in() -> Non
 
 @pytest.mark.parametrize("inputs", ["z", "zh"])
 def test_batched_candidates_act_as_they_do_alone(inputs: str) -> None:
+    class Gas(Counting):
+        def step(self, action: np.ndarray) -> tuple[np.ndarray, float, bool, bool, dict]:
+            return super().step(100 * action)
+
     def returns(policy: Agent, count: int) -> list[float]:
-        envs = [Counting(3 + i) for i in range(count)]
+        envs = [Gas(3 + i) for i in range(count)]
         outcomes = rollout(envs, [5 + i for i in range(count)], policy, max_steps=9)
         return [outcome.return_ for outcome in outcomes]
 
@@ -91,7 +95,10 @@ def test_batched_candidates_act_as_they_do_alone(inputs: str) -> None:
         acts = [alone.act(frames(numbers[0]), np.arange(6))[i]]
         acts += [alone.act(frames([step[i]]), np.array([i]))[0] for step in numbers[1:]]
         np.testing.assert_allclose(acts, [step[i] for step in actions], atol=1e-5)
-    assert returns(agent(4, inputs=inputs), 4) == returns(agent(4, inputs=inputs), 4)
+    driven = returns(agent(4, inputs=inputs), 4)
+    assert driven == returns(agent(4, inputs=inputs), 4)
+    still = [(5 + i) * (3 + i) / 10 for i in range(4)]  # without any gas
+    assert all(got > least for got, least in zip(driven, still, strict=True))
 
 
 def test_sampled_z_does_not_shift_when_another_episode_ends() -> None:

@@ -34,7 +34,9 @@ def test_neither_zeros_nor_large_seeds_make_two_names_one() -> None:
 
 def test_each_stream_is_drawn_from_at_one_place() -> None:
     """Two places that name one stage and one purpose would draw the same numbers."""
-    files = [*(ROOT / "wm").rglob("*.py"), *(ROOT / "stages").glob("*.py")]
+    files = [
+        file for folder in ("wm", "stages", "rounds") for file in (ROOT / folder).rglob("*.py")
+    ]
     places: Counter[tuple[str, ...]] = Counter()
     for file in files:
         tree = ast.parse(file.read_text())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 import torch
 
 from tests.control.test_agent import H, Numbers, Z, config, memory
@@ -13,19 +14,21 @@ from wm.dream.imagination import episode_and_dream, imagine
 from wm.memory.networks import mixture
 
 
-def test_a_step_is_the_memorys_prediction_and_noise_is_repeatable() -> None:
+@pytest.mark.parametrize("temperature", [1.0, 0.5])
+def test_a_step_is_the_memorys_prediction_and_noise_is_repeatable(temperature: float) -> None:
     model = memory()
     z, action = torch.randn(3, Z), torch.rand(3, 3)
     with torch.inference_mode():
         prediction, state = model.sequence(z[:, None], action[:, None])
     results = []
     for seed in (0, 0, 1):
-        dream = Dream(model, 1.0, torch.Generator().manual_seed(seed))
+        dream = Dream(model, temperature, torch.Generator().manual_seed(seed))
         assert dream.reset(z) is z
         assert not dream.h.any()
         results.append(dream.step(action))
         torch.testing.assert_close(dream.h, state[0])
-    drawn = mixture.sample(prediction.mixture, torch.Generator().manual_seed(0))[:, 0]
+    noise = torch.Generator().manual_seed(0)
+    drawn = mixture.sample(prediction.mixture, noise, temperature)[:, 0]
     torch.testing.assert_close(results[0][0], drawn)
     torch.testing.assert_close(results[0][1], prediction.reward[:, 0])
     torch.testing.assert_close(results[0][2], torch.sigmoid(prediction.done_logit[:, 0]))

@@ -84,6 +84,25 @@ def test_an_ended_episode_leaves_the_batch_and_changes_nothing_for_the_others() 
     assert together[1] == alone[0]
 
 
+class Lap(Counting):
+    """Finishes its lap with its last step."""
+
+    def step(self, action: np.ndarray) -> tuple[np.ndarray, float, bool, bool, dict]:
+        *result, _ = super().step(action)
+        frame, reward, terminated, truncated = result
+        return frame, reward, terminated, truncated, {"lap_finished": terminated}
+
+
+def test_a_lap_is_finished_where_the_environment_says_so() -> None:
+    finished, ran_out, without = rollout(
+        [Lap(3), Lap(9), Counting(3)], [0, 0, 0], Plus(), max_steps=5
+    )
+    assert finished.lap_finished
+    assert not ran_out.lap_finished
+    assert not without.lap_finished
+    assert finished.row(7)["lap_finished"] is True
+
+
 class Tiles(Counting):
     """Reaches a tile of a track of 200 on the steps named, and pays CarRacing's rewards."""
 

@@ -18,7 +18,7 @@ from wm.core.seeding import evaluation_seed
 from wm.drive.telemetry import telemetry
 from wm.env import official
 from wm.env.exact import checked
-from wm.env.exact.environment import _turn, make
+from wm.env.exact.environment import ExactCarRacing, _turn, make
 from wm.env.exact.polygons import CAR_CORNERS
 from wm.env.exact.row import pixel
 from wm.env.exact.window import observe
@@ -181,6 +181,27 @@ def test_what_is_not_gymnasium_s_is_said_on_the_tracks_that_are_checked(
     message = r"frame is not gymnasium's, with pygame 2\.6\.1; set evaluate's renderer"
     with pytest.raises(UserError, match=message):
         env.reset(seed=3)
+
+
+@pytest.mark.parametrize("name", ["frame", "reward", "terminated"])
+def test_a_step_that_is_not_gymnasium_s_is_said(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    env = checked.CheckedCarRacing([3])
+    action = np.array([0.0, 0.5, 0.0], np.float32)
+    env.reset(seed=3)
+    env.step(action)
+    step = ExactCarRacing.step
+
+    def wrong(self: ExactCarRacing, action: np.ndarray) -> tuple[Any, ...]:
+        frame, reward, terminated, truncated, info = step(self, action)
+        if name == "frame":
+            frame = frame.copy()
+            frame[63, 63, 2] ^= 1
+        reward += 1e-9 * (name == "reward")
+        return frame, reward, terminated ^ (name == "terminated"), truncated, info
+
+    monkeypatch.setattr(ExactCarRacing, "step", wrong)
+    with pytest.raises(UserError, match=f"the exact renderer's {name} is not gymnasium's"):
+        env.step(action)
 
 
 DRIVES = {

@@ -111,16 +111,21 @@ def test_the_reward_of_leaving_the_playfield_is_clipped() -> None:
     assert results[0] == results[1]
 
 
-def train(folder: Path, steps: int, stop_at: int | None = None) -> dict[str, torch.Tensor]:
-    """Trains in the checkpoint of `folder`, dying at step `stop_at`."""
-    dataset, memory = LatentDataset(world(), 8), learner()
+class DiedError(Exception):
+    pass
 
-    class DiedError(Exception):
-        pass
+
+def train(
+    folder: Path, steps: int, stop_at: int | None = None
+) -> tuple[dict[str, torch.Tensor], list[int]]:
+    """Trains in the checkpoint of `folder`, dying at step `stop_at`; returns the weights and the
+    steps whose batches were drawn."""
+    dataset, memory, drawn = LatentDataset(world(), 8), learner(), list[int]()
 
     def batch(step: int) -> Batch:
         if step == stop_at:
             raise DiedError
+        drawn.append(step)
         return training_batch(dataset, 4, 0, step, CPU)
 
     def validate() -> dict[str, float]:
@@ -129,20 +134,17 @@ def train(folder: Path, steps: int, stop_at: int | None = None) -> dict[str, tor
     checkpoint = Checkpoint("rnn", {"folder": str(folder)}, [], TorchSerializer())
     checkpoint.due = lambda: True  # type: ignore[method-assign]
     with checkpoint:
-        try:
-            loop.train(
-                memory,
-                batch,
-                validate,
-                steps=steps,
-                validate_every=5,
-                seed=0,
-                checkpoint=checkpoint,
-                stage="test",
-            )
-        except DiedError:
-            assert stop_at is not None
-    return memory.model.state_dict()
+        loop.train(
+            memory,
+            batch,
+            validate,
+            steps=steps,
+            validate_every=5,
+            seed=0,
+            checkpoint=checkpoint,
+            stage="test",
+        )
+    return memory.model.state_dict(), drawn
 
 
 def test_training_is_bitwise_repeatable_and_resumable(
@@ -150,10 +152,12 @@ def test_training_is_bitwise_repeatable_and_resumable(
 ) -> None:
     monkeypatch.setenv("DVC_ROOT", str(tmp_path))
     torch.set_num_threads(1)
-    whole, again = train(tmp_path / "a", 12), train(tmp_path / "b", 12)
-    train(tmp_path / "c", 12, stop_at=7)
-    resumed = train(tmp_path / "c", 12)
-    shorter = train(tmp_path / "d", 11)
+    (whole, _), (again, _) = train(tmp_path / "a", 12), train(tmp_path / "b", 12)
+    with pytest.raises(DiedError):
+        train(tmp_path / "c", 12, stop_at=7)
+    resumed, drawn = train(tmp_path / "c", 12)
+    assert drawn == [7, 8, 9, 10, 11]
+    shorter, _ = train(tmp_path / "d", 11)
     for name, weight in whole.items():
         assert torch.equal(weight, again[name]), name
         assert torch.equal(weight, resumed[name]), name

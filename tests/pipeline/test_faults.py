@@ -12,7 +12,7 @@ import pytest
 from tests.conftest import Command
 from tests.pipeline.forked_stages import ForkedStages
 from verify.stage import STAGES
-from verify.workspace import ROOT, edit, set_param
+from verify.workspace import ROOT, edit, outputs, remove, set_param
 
 
 @pytest.fixture(scope="module")
@@ -232,6 +232,7 @@ def test_a_full_disk_is_one_line_and_loses_nothing(
     (disk / "filler").write_bytes(bytes(free))
     assert "No space left on device" in fails(stages, folder, stage)
     (disk / "filler").unlink()
+    remove(outputs(folder, stage))  # as DVC would have
     stages.run(folder, stage)
     assert {path: path.read_bytes() for path in expected} == expected
 
@@ -268,7 +269,8 @@ def test_uneven_shards_are_not_driven_twice_after_a_failure(
     curve.mkdir()
     one_line(*stages.run(folder, "evaluate", check=False))
     curve.rmdir()
-    stages.run(folder, "evaluate")
+    # a rate would stand there, had it driven any
+    assert stages.run(folder, "evaluate")[1] == "evaluate: 5/5 episodes\n"
     rows = curve.read_text().splitlines()[1:]
     assert [row.split(",")[0] for row in rows] == ["0", "1", "2", "3", "4"]
     assert len({row.split(",")[1] for row in rows}) == 5

@@ -142,11 +142,15 @@ def test_python_may_look_for_the_stages_in_their_folder(checkout: Path) -> None:
 def test_a_copy_leaves_out_what_is_missing_and_repositories_inside(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """An interrupted stage has deleted tracked outputs; somebody has cloned another project."""
+    """An interrupted stage has deleted tracked outputs; somebody has run rounds, and has cloned
+    another project."""
     source = tmp_path / "source"
     (source / "plots").mkdir(parents=True)
     (source / "params.yaml").write_text("scale: laptop\n")
     (source / "plots/gone.csv").write_text("1")
+    (source / "rounds").mkdir()
+    for name in ("dvc.lock", "rounds/dvc.lock", "rounds/dvc.yaml"):  # of what was run there
+        (source / name).write_text("stages: {}\n")
     (source / "kept.py").write_text("pass\n")
     (source / "gone.py").write_text("pass\n")
     for command in (["init", "-q"], ["add", "-A"], ["init", "-q", "another"]):

@@ -8,27 +8,29 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from types import ModuleType
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 import yaml
 
-from rounds import settings
+from rounds import evaluate, settings, train_controller, train_rnn
 from rounds.__main__ import main, pipeline
 from rounds.folders import Round
-from rounds.train_controller import TrainController
 from tests.conftest import Command
 from wm.core import artifacts, episodes
 from wm.core.errors import UserError
 from wm.env.exact.checked import Evaluate
 from wm.memory import latents
+from wm.memory.training.learner import MdnRnnLearner
 from wm.nn.compute import Compute
 from wm.vision.networks import trained as vision
 
 SMALL = {
     "drive": {"episodes": 4, "max_steps": 40, "patience": None, "shard_episodes": 2,
-              "held_out_frames": 20},
+              "measured_frames": 20},
     "train_rnn": {"steps": 4, "batch_size": 4, "sequence_length": 50, "validate_every": 2,
                   "validation_batches": 1},
     "train_controller": {
@@ -68,6 +70,10 @@ def weights_in(folder: Path) -> bytes:
     return (folder / "weights.safetensors").read_bytes()
 
 
+def vector_in(folder: Path) -> np.ndarray:
+    return artifacts.load_tensors(folder / "weights.safetensors")["vector"]
+
+
 @pytest.fixture(scope="module")
 def driven(repository: Path, shell: Command) -> tuple[Path, list[str]]:
     """The repository after a round in a dream, and the stages that it took."""
@@ -85,9 +91,9 @@ def test_a_round_drives_learns_and_searches(driven: tuple[Path, list[str]]) -> N
     assert len(episodes.ids_in(first / "episodes")) == 4
     candidates = repository / Round(1).candidates
     assert {path.name for path in candidates.iterdir()} == {"memory", "0", "1"}
-    vectors = [artifacts.load_tensors(path / "weights.safetensors")["vector"]
-               for path in (candidates / "0", candidates / "1", first / "agent" / "controller",
-                            repository / "models/controller")]  # fmt: skip
+    vectors = [vector_in(path) for path in
+               (candidates / "0", candidates / "1", first / "agent" / "controller",
+                repository / "models/controller")]  # fmt: skip
     assert np.array_equal(vectors[0], vectors[2])
     assert np.array_equal(vectors[0], vectors[3])
     assert not np.array_equal(vectors[0], vectors[1])
@@ -101,11 +107,11 @@ def test_a_round_drives_learns_and_searches(driven: tuple[Path, list[str]]) -> N
     numbers = json.loads((repository / Round(1).metrics("drive")).read_text())
     assert numbers["best"] == int(np.argmax(numbers["means"]))
     assert numbers["mean"] == max(numbers["means"])
-    kept = artifacts.load_tensors(second / "agent" / "controller" / "weights.safetensors")
-    assert np.array_equal(kept["vector"], vectors[numbers["best"]])
-    # the vision model was measured on what was driven
-    _, held_out = episodes.split(episodes.ids_in(second / "episodes"))
-    frames = episodes.FrameSet(second / "episodes", held_out)
+    kept = vector_in(second / "agent" / "controller")
+    assert np.array_equal(kept, vectors[numbers["best"]])
+    # the vision model was measured on what the best one drove
+    of_best = range(2 * numbers["best"], 2 * numbers["best"] + 2)
+    frames = episodes.FrameSet(second / "episodes", of_best)
     chosen = frames[np.linspace(0, len(frames) - 1, 20).round().astype(np.int64)]
     prepared = Compute(torch.device("cpu"), torch.float32)
     model = vision.load(repository / "models/vae", prepared)
@@ -128,16 +134,121 @@ def test_a_round_drives_learns_and_searches(driven: tuple[Path, list[str]]) -> N
     assert json.loads((repository / "metrics/rounds/evaluate.json").read_text())["episodes"] == 2
 
 
-def test_a_round_more_runs_nothing_again(driven: tuple[Path, list[str]], shell: Command) -> None:
-    repository, _ = driven
-    before = locked(repository)
-    stages = ran(shell(repository, sys.executable, "-m", "rounds", "2"))
+@pytest.fixture(scope="module")
+def driven_twice(
+    driven: tuple[Path, list[str]], shell: Command, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[Path, list[str]]:
+    """A copy of the repository after a round more, and the stages that it took."""
+    repository = shutil.copytree(driven[0], tmp_path_factory.mktemp("rounds") / "twice")
+    return repository, ran(shell(repository, sys.executable, "-m", "rounds", "2"))
+
+
+def test_a_round_more_runs_nothing_again(
+    driven: tuple[Path, list[str]], driven_twice: tuple[Path, list[str]], shell: Command
+) -> None:
+    repository, stages = driven_twice
     assert sorted(stages) == ["drive@2", "evaluate", "train_controller@2", "train_rnn@2"]
-    after = locked(repository)
+    before, after = locked(driven[0]), locked(repository)
     assert {path for path in before if after[path] != before[path]} <= {
         "metrics/rounds/evaluate.json", "plots/rounds/evaluate.csv"
     }  # fmt: skip
     assert ran(shell(repository, sys.executable, "-m", "rounds", "2")) == []
+
+
+class AskedError(Exception):
+    """Ends a stage at what it was about to do."""
+
+
+def ask(
+    monkeypatch: pytest.MonkeyPatch, repository: Path, stage: ModuleType, function: str
+) -> list[Any]:
+    """Runs a stage of round 2 up to its call of `function`, a name in its module; returns that
+    call's arguments."""
+    asked: list[Any] = []
+
+    def end(*arguments: Any, **keywords: Any) -> None:
+        asked.extend([*arguments, keywords])
+        raise AskedError
+
+    monkeypatch.chdir(repository)
+    monkeypatch.setattr(sys, "argv", [stage.__name__, "2"])
+    monkeypatch.setattr(f"{stage.__name__}.{function}", end)
+    with pytest.raises(AskedError):
+        stage.run()
+    return asked
+
+
+@pytest.mark.parametrize(("recent", "rounds"), [(1, [1]), (2, [0, 1])])
+def test_a_search_goes_on_from_the_best_of_the_round_before_in_the_newest_dream(
+    driven_twice: tuple[Path, list[str]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    recent: int, rounds: list[int],
+) -> None:  # fmt: skip
+    repository = shutil.copytree(driven_twice[0], tmp_path / "search")
+    change(repository, train_controller={"recent": recent})
+    _, world, _, start, *_ = ask(monkeypatch, repository, train_controller, "search")
+    before, this = Round(1).agent, Round(2)
+    assert np.array_equal(start, vector_in(before / "controller"))
+    assert world.memory == before / "memory"
+    assert world.dreamer == this.dreamer
+    assert world.starts == tuple(Round(number).latents for number in rounds)
+
+
+def test_the_memory_of_the_round_before_learns_on_from_collected_and_driven_windows(
+    driven_twice: tuple[Path, list[str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    repository, _ = driven_twice
+    learner, batch, *_ = ask(monkeypatch, repository, train_rnn, "loop.train")
+    before = artifacts.load_tensors(Round(1).dreamer / "weights.safetensors")
+    for name, weight in learner.model.state_dict().items():
+        assert np.array_equal(weight, before[name]), name
+    of_rounds = [
+        {mu.tobytes() for id_ in episodes.ids_in(folder) for mu in latents.read(folder, id_).mu}
+        for folder in (Round(0).latents, Round(1).latents)
+    ]
+    found = [
+        [first.tobytes() in of_round for first in batch(step).mu[:, 0].numpy()]
+        for of_round in of_rounds for step in range(20)
+    ]  # fmt: skip
+    in_drives = np.array(found).reshape(2, 20, 4)
+    assert in_drives.any(axis=(1, 2)).all()  # of either round
+    assert np.array_equal(in_drives.any(axis=0), [[True, True, False, False]] * 20)
+
+
+def test_a_memory_that_is_killed_learns_on_where_it_was(
+    driven_twice: tuple[Path, list[str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    repository, _ = driven_twice
+    monkeypatch.chdir(repository)
+    monkeypatch.setattr(sys, "argv", ["train_rnn", "2"])
+    monkeypatch.setattr("wm.runtime.checkpoint.SAVE_EVERY", 0.0)
+    train_rnn.run()  # here, too: this process has other settings of its kernels than a stage
+    whole = weights_in(Round(2).dreamer)
+    step, taken = MdnRnnLearner.step, list[int]()
+
+    def counted(self: MdnRnnLearner, *arguments: Any) -> Any:
+        if len(taken) == 3:
+            raise AskedError
+        taken.append(1)
+        return step(self, *arguments)
+
+    monkeypatch.setattr(MdnRnnLearner, "step", counted)
+    with pytest.raises(AskedError):
+        train_rnn.run()
+    taken.clear()
+    train_rnn.run()
+    assert len(taken) == 1  # of four
+    assert weights_in(Round(2).dreamer) == whole
+
+
+def test_the_best_of_the_last_round_is_evaluated(
+    driven_twice: tuple[Path, list[str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    repository, _ = driven_twice
+    spec, tasks, *_ = ask(monkeypatch, repository, evaluate, "agents.drive")
+    assert spec.memory == Round(2).agent / "memory"
+    assert all(
+        np.array_equal(task.vectors, [vector_in(Round(2).agent / "controller")]) for task in tasks
+    )
 
 
 def test_forced_with_two_workers_gives_the_same_bytes(
@@ -230,4 +341,4 @@ def test_parameters_that_cannot_be_are_named(
 
 
 def test_the_committed_parameters_are_valid() -> None:
-    assert settings.load("train_controller", TrainController).where == "dream"
+    assert settings.load("train_controller", train_controller.TrainController).where == "dream"

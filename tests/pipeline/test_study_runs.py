@@ -1,5 +1,6 @@
 """The study at the smoke scale, under the real DVC."""
 
+import hashlib
 import json
 import os
 import signal
@@ -9,6 +10,7 @@ from pathlib import Path
 from tests.conftest import Command, await_file, executed, put_back
 from verify.workspace import edit, environment, hashes
 from wm.core.artifacts import load_tensors
+from wm.runtime.checkpoint import DIGEST_SIZE
 
 STUDY = ("python", "-m", "study", "run", "--only")
 EXHIBITS = """
@@ -56,7 +58,10 @@ def test_the_study_resumes_after_a_kill(
     await_file(repository, "checkpoints/train_controller-*/state")
     os.killpg(first.pid, signal.SIGKILL)
     first.wait()
-    assert list(repository.glob("checkpoints/train_controller-*/state"))
+    (state,) = repository.glob("checkpoints/train_controller-*/state")
+    saved = json.loads(state.read_bytes()[DIGEST_SIZE:])
+    body = json.dumps(saved | {"elapsed": saved["elapsed"] + 1000}).encode()
+    state.write_bytes(hashlib.sha256(body).digest() + body)
     again = shell(repository, *command)
     # what had ended is in DVC's cache
     assert {*executed(again.stdout)} - {"measure_rnn"} == {"train_controller", "evaluate"}
@@ -66,7 +71,8 @@ def test_the_study_resumes_after_a_kill(
     assert run["hashes"]["models/vae"] == kept(repository, "vae-0")["hashes"]["models/vae"]
     assert run["hashes"]["models/rnn"] != kept(repository, "vae-0")["hashes"]["models/rnn"]
     assert run["costs"]["train_vision"] == kept(repository, "vae-0")["costs"]["train_vision"]
-    assert "train_controller" in run["costs"]
+    # it went on from the state: it cost what that says, and more
+    assert run["costs"]["train_controller"]["seconds"] > 1000
     # it had ended before the kill, and what it cost is kept
     assert "train_rnn" in run["costs"]
     assert len((repository / "results/study.csv").read_text().splitlines()) == 3
@@ -89,7 +95,11 @@ def test_a_cell_that_fails_stays_in_the_table(repository: Path, shell: Command) 
     uncommitted = shell(repository, *STUDY, "vaegan-0", check=False)
     assert uncommitted.stderr.startswith("error: params.yaml: not committed")
     shell(repository, "git", "commit", "-qam", "a value that every stage refuses")
-    shell(repository, *STUDY, "vaegan-0")
+    failed = shell(repository, *STUDY, "vaegan-0", check=False)
+    assert failed.returncode == 1
+    assert failed.stderr.endswith(
+        "error: vaegan-0: failed; results/runs/<cell>/run.json says why\n"
+    )
     error = kept(repository, "vaegan-0")["error"]
     assert error.startswith("error: params.yaml: workers")
     assert "vaegan-0" in (repository / "results/study.csv").read_text()

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from wm.report.statistics import summary
+from wm.report.statistics import summary, summary_of_episodes
 
 
 def test_summary_of_known_returns():
@@ -11,6 +11,13 @@ def test_summary_of_known_returns():
     assert (result["min"], result["max"]) == (1, 9)
     assert result["std"] == pytest.approx(np.sqrt((0 + 9 + 4 + 25) / 3))  # ddof = 1
     assert result["min"] <= result["ci95_low"] < 4 < result["ci95_high"] <= result["max"]
+
+
+def test_laps_and_episodes_are_counted():
+    rows = [{"return": value, "lap_finished": value > 2} for value in (4.0, 1.0, 2.0, 9.0)]
+    result = summary_of_episodes(rows)
+    assert (result["laps_finished"], result["episodes"]) == (2, 4)
+    assert result["mean"] == 4
 
 
 def test_same_bits_twice_and_no_global_generator():

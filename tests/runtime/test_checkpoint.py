@@ -119,6 +119,12 @@ def test_other_params_or_inputs_never_see_it(tmp_path: Path) -> None:
     assert where(a=1) != first
 
 
+def test_other_versions_of_libraries_never_see_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    first = Checkpoint("stage", {}, []).directory
+    monkeypatch.setattr("wm.runtime.checkpoint.versions", lambda: "numpy=0")
+    assert Checkpoint("stage", {}, []).directory != first
+
+
 def test_a_missing_input_is_named() -> None:
     with pytest.raises(UserError, match="data/episodes: not found"):
         Checkpoint("train_vae", {}, ["data/episodes"])
@@ -241,8 +247,12 @@ def edit(file: Path) -> None:
 
 def test_other_code_never_sees_it_unless_it_changes_no_result(tmp_path: Path) -> None:
     """A layer of another shape, for instance, could not load it."""
-    shutil.copytree(PACKAGE, tmp_path / "wm", ignore=shutil.ignore_patterns("__pycache__"))
+    for package in (PACKAGE, ROOT / "stages", ROOT / "rounds"):
+        ignored = shutil.ignore_patterns("__pycache__")
+        shutil.copytree(package, tmp_path / package.name, ignore=ignored)
     where = (
+        "from rounds import begin\n"
+        "from stages import costs\n"
         "from wm.core import shards\n"
         "from wm.runtime import cores, progress\n"
         "from wm.runtime.checkpoint import Checkpoint\n"
@@ -258,11 +268,13 @@ def test_other_code_never_sees_it_unless_it_changes_no_result(tmp_path: Path) ->
     for room in ("cores", "progress", "checkpoint", "__init__"):
         edit(tmp_path / f"wm/runtime/{room}.py")
     assert directory() == before
-    edit(tmp_path / "wm/core/shards.py")
-    after = directory()
-    assert after != before
-    edit(tmp_path / "wm/core/artifacts.py")  # which another file has imported
-    assert directory() not in (before, after)
+    seen = {before}
+    # the second one of these is imported by another file
+    for file in ("wm/core/shards.py", "wm/core/artifacts.py", "stages/costs.py", "rounds/begin.py"):
+        edit(tmp_path / file)
+        now = directory()
+        assert now not in seen, file
+        seen.add(now)
 
 
 def signed(body: bytes) -> bytes:

@@ -165,6 +165,11 @@ def test_the_digest_of_the_code_sees_every_room(tmp_path: Path) -> None:
     assert code() != cluster.CODE
 
 
+def test_the_digest_of_the_code_sees_the_libraries(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cluster, "versions", lambda: "numpy=0")
+    assert cluster._digest() != cluster.CODE
+
+
 def test_nobody_there_is_a_user_error(dask: Dask, monkeypatch: pytest.MonkeyPatch) -> None:
     for name, seconds in {"WAIT": 2, "POLL": 0.5}.items():
         monkeypatch.setattr(cluster, name, seconds)

@@ -79,7 +79,7 @@ def save_exhibits() -> None:
                     "lap_finished": False, "steps": 19}],
     }  # fmt: skip
     artifacts.save_tensors("results/exhibits.safetensors", tensors)
-    artifacts.write_json("results/exhibits.json", facts)
+    artifacts.write_json("results/exhibits.json", facts | {"tensors": artifacts.digest(tensors)})
 
 
 @pytest.fixture(scope="module")
@@ -257,6 +257,17 @@ def test_exhibits_of_other_models_are_left_out(copy: Path) -> None:
     facts["hashes"]["vae-0"] = {"models/vae": "0" * 32}
     artifacts.write_json(copy / "exhibits.json", facts)
     report.write()
+    assert "<code>python -m study exhibits</code>" in page(copy)
+
+
+def test_exhibits_of_two_commands_are_left_out(copy: Path, capsys: pytest.CaptureFixture) -> None:
+    """A kill between the two files leaves one of each."""
+    tensors = artifacts.load_tensors(copy / "exhibits.safetensors")
+    frames = tensors["frames"].copy()
+    frames[0, 0, 0, 0] ^= 1
+    artifacts.save_tensors(copy / "exhibits.safetensors", tensors | {"frames": frames})
+    report.write()
+    assert "python -m study exhibits makes them" in capsys.readouterr().err
     assert "<code>python -m study exhibits</code>" in page(copy)
 
 

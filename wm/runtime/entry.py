@@ -1,4 +1,4 @@
-"""How every stage starts and how it fails: one readable line and exit code 1."""
+"""How stages and commands start and how they fail: one readable line and exit code 1."""
 
 from __future__ import annotations
 
@@ -47,6 +47,17 @@ def main(run: Callable[[], None]) -> None:
         _ignore_signals()  # a second Ctrl-C would end in a traceback
         print(f"interrupted: run it again, long stages resume{dvc.way_back()}", file=sys.stderr)
         raise SystemExit(130) from None
+
+
+def command(run: Callable[[], None]) -> None:
+    """Runs what people type besides stages: a UserError, and what the system refuses, become one
+    line on stderr and exit code 1; Ctrl-C ends it without a word."""
+    try:
+        run()
+    except (UserError, OSError) as error:
+        sys.exit(f"error: {error}")
+    except KeyboardInterrupt:
+        sys.exit(130)
 
 
 def _ignore_signals() -> None:
