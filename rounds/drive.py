@@ -96,7 +96,9 @@ def run() -> None:
         seen = episodes.FrameSet(recorded, range(best * size, (best + 1) * size))
         chosen = np.linspace(0, len(seen) - 1, min(drive.measured_frames, len(seen)))
         frames = seen[chosen.round().astype(np.int64)]
-        measured = reconstruction(frames, model.decode(model.encode(frames)[0]))
+        decoded = [model.decode(model.encode(part)[0])
+                   for part in shards(frames, drive.encode_batch_size)]  # fmt: skip
+        measured = reconstruction(frames, np.concatenate(decoded))
         summary = {"best": best, "means": means, **summary_of_episodes(of_each[best])}
         artifacts.write_json(this.metrics("drive"), {**summary, "vision": measured})
 

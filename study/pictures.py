@@ -37,7 +37,7 @@ def read(kept: Sequence[RunRecord]) -> Exhibits | None:
     exhibits = Exhibits(artifacts.read_json(facts), artifacts.load_tensors(tensors))
     hashes = {run.cell: run.hashes for run in kept}
     of_these = all(hashes.get(cell) == of for cell, of in exhibits.facts["hashes"].items())
-    together = exhibits.facts["tensors"] == artifacts.digest(exhibits.tensors)
+    together = exhibits.facts.get("tensors") == artifacts.digest(exhibits.tensors)
     return exhibits if of_these and together else None
 
 

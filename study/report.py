@@ -52,7 +52,7 @@ def write() -> None:
     exhibits = pictures.read(kept)
     if exhibits is None:
         print(f"{FIGURES}: pictures of frames and drives are left as they are: there are no "
-              "exhibits of these runs; python -m study exhibits makes them",
+              "exhibits that fit these runs; python -m study exhibits makes them",
               file=sys.stderr)  # fmt: skip
     comparison = artifacts.read_json(table.COMPARISON) if table.COMPARISON.exists() else None
     _write_pictures(kept, exhibits)

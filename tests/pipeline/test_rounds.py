@@ -117,8 +117,8 @@ def test_a_round_drives_learns_and_searches(driven: tuple[Path, list[str]]) -> N
     model = vision.load(repository / "models/vae", prepared)
     mu, _ = model.encode(chosen)
     assert numbers["vision"]["mse"] == pytest.approx(
-        np.square((chosen / 255.0) - (model.decode(mu) / 255.0)).mean()
-    )
+        np.square((chosen / 255.0) - (model.decode(mu) / 255.0)).mean(), rel=1e-3
+    )  # this process has other settings of its kernels than a stage
     # what it learns from is what was driven
     for id_ in episodes.ids_in(second / "episodes"):
         file = episodes.EpisodeFile(second / "episodes" / episodes.file_name(id_))
@@ -215,10 +215,9 @@ def test_the_memory_of_the_round_before_learns_on_from_collected_and_driven_wind
 
 
 def test_a_memory_that_is_killed_learns_on_where_it_was(
-    driven_twice: tuple[Path, list[str]], monkeypatch: pytest.MonkeyPatch
+    driven_twice: tuple[Path, list[str]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    repository, _ = driven_twice
-    monkeypatch.chdir(repository)
+    monkeypatch.chdir(shutil.copytree(driven_twice[0], tmp_path / "killed"))
     monkeypatch.setattr(sys, "argv", ["train_rnn", "2"])
     monkeypatch.setattr("wm.runtime.checkpoint.SAVE_EVERY", 0.0)
     train_rnn.run()  # here, too: this process has other settings of its kernels than a stage
@@ -255,7 +254,6 @@ def test_forced_with_two_workers_gives_the_same_bytes(
     driven: tuple[Path, list[str]], shell: Command
 ) -> None:
     repository, _ = driven
-    shell(repository, sys.executable, "-m", "rounds", "1")
     before = locked(repository)
     text = (repository / "params.yaml").read_text()
     (repository / "params.yaml").write_text(re.sub("workers: 1", "workers: 2", text))

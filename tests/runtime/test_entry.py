@@ -13,7 +13,7 @@ import yaml
 
 from verify.workspace import ROOT
 from wm.core.errors import UserError
-from wm.runtime.entry import main
+from wm.runtime.entry import command, main
 
 
 def test_a_user_error_is_one_line_and_exit_code_1(capsys: pytest.CaptureFixture[str]) -> None:
@@ -53,6 +53,27 @@ def test_a_developer_may_ask_for_the_traceback(
     monkeypatch.setenv("WM_TRACEBACK", "1")
     with pytest.raises(type(error)):
         main(run)
+    if not isinstance(error, MemoryError):
+        with pytest.raises(type(error)):
+            command(run)
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [
+        (UserError("no such thing"), "error: no such thing"),
+        (OSError(28, "No space left"), "error: [Errno 28] No space left"),
+        (TimeoutError(), "error: TimeoutError"),
+        (KeyboardInterrupt(), 130),
+    ],
+)
+def test_a_command_ends_in_one_line_or_none(error: BaseException, code: str | int) -> None:
+    def run() -> None:
+        raise error
+
+    with pytest.raises(SystemExit) as exit_:
+        command(run)
+    assert exit_.value.code == code
 
 
 def test_a_tensor_too_large_for_memory_is_one_line_and_our_own_mistakes_are_not(

@@ -55,7 +55,9 @@ def command(run: Callable[[], None]) -> None:
     try:
         run()
     except (UserError, OSError) as error:
-        sys.exit(f"error: {error}")
+        if os.environ.get(TRACEBACK):
+            raise
+        sys.exit(f"error: {' '.join(str(error).split()) or type(error).__name__}")
     except KeyboardInterrupt:
         sys.exit(130)
 
