@@ -5,7 +5,7 @@ from pathlib import Path
 
 from tests.conftest import Command, await_file, executed, put_back
 from tests.servers import Dask
-from verify.workspace import edit, environment
+from verify.workspace import edit, environment, outputs, remove
 
 
 def test_a_cluster_that_loses_a_worker_gives_the_same_bytes(
@@ -38,8 +38,10 @@ def test_a_cluster_that_loses_a_worker_gives_the_same_bytes(
 def test_a_stage_that_loses_its_cluster_resumes_with_the_same_bytes(
     repository: Path, shell: Command, identity: dict[str, str]
 ) -> None:
-    outputs = [*repository.glob("models/controller/*"), *repository.glob("*/train_controller.*")]
-    expected = {path: path.read_bytes() for path in outputs}
+    made = outputs(repository, "train_controller")
+    files = [file for path in made for file in (path.iterdir() if path.is_dir() else [path])]
+    expected = {file: file.read_bytes() for file in files}
+    assert len(expected) == 5
     command = ["python", "-B", "-m", "stages.train_controller"]
     dask = Dask(repository)
     try:
@@ -58,10 +60,9 @@ def test_a_stage_that_loses_its_cluster_resumes_with_the_same_bytes(
         assert list(repository.glob("checkpoints/train_controller-*/state"))
         dask.start_scheduler()
         dask.add_worker()
-        for path in outputs:  # as DVC would have
-            path.unlink()
+        remove(made)  # as DVC would have
         shell(repository, *command)
-        assert {path: path.read_bytes() for path in outputs} == expected
+        assert {file: file.read_bytes() for file in files} == expected
         assert not list(repository.glob("checkpoints/train_controller-*"))
     finally:
         dask.stop()
