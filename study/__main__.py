@@ -6,9 +6,9 @@
     exhibits  pictures and drives of one training seed, from its models
     report    report.html, its figures and tables.md, from results/
 
-However `run` ended, study.csv and comparison.json then say what results/ holds; `report` writes them
-too. What was stopped or killed goes on with the same command: cells that are finished are kept, and
-a stage resumes from its checkpoint. Where cells failed, the exit status is 1.
+However `run` ended, study.csv and comparison.json then say what results/ holds; `report` writes
+them too. What was stopped or killed goes on with the same command: cells that are finished are
+kept, and a stage resumes from its checkpoint. Where cells failed, the exit status is 1.
 """
 
 from __future__ import annotations
