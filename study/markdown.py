@@ -7,10 +7,11 @@ copied by hand.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from statistics import fmean
 from typing import Any
 
 from study import claims, runs, table
-from study.comparison import MEASURES
+from study.comparison import MEASURES, RETURN
 from study.formatting import DASH, MINUS, Column, number, numbers, signed, span
 from study.grid import OURS, THEIRS, TITLES
 from study.returns import FAILED, PAPER_EPISODES
@@ -50,22 +51,25 @@ def write() -> None:
 def tables(kept: Sequence[RunRecord], pairs: Sequence[dict[str, Any]]) -> list[str]:
     """Returns the tables in Markdown, of the pairs of comparison.json and of the grid's runs: the
     answer in short and every measure, if the pair that the question is about has them; the returns
-    of each run, and of one that failed the reason; the differences within a seed; what was trained.
+    of each run, and of one that failed the reason; the differences within a seed; what was trained;
+    the controls, if there are any.
     """
     whole = [run for of in table.of_the_grid(kept).values() for run in of]
     failed = [run for run in kept if run.error is not None and run.variant in TITLES]
-    main = [
-        pair
-        for pair in pairs
-        if (pair["ours"], pair["theirs"]) == (OURS, THEIRS) and pair["measures"]
-    ]
+    main = [pair for pair in pairs if _of_the_question(pair) and pair["measures"]]
+    controls = [pair for pair in pairs if not _of_the_question(pair)]
     return [
         *map(_headlines, main),
         *map(_measures, main),
         _returns(whole, failed),
         _differences(pairs),
         _trained(whole),
+        *([_controls(controls, whole)] if controls else []),
     ]
+
+
+def _of_the_question(pair: dict[str, Any]) -> bool:
+    return (pair["ours"], pair["theirs"]) == (OURS, THEIRS)
 
 
 def _table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
@@ -140,6 +144,31 @@ def _trained(whole: Sequence[RunRecord]) -> str:
         for run in whole
     ]  # fmt: skip
     return _table(("run", *(title for title, _, _ in TRAINED), "processor", "commit"), rows)
+
+
+def _controls(pairs: Sequence[dict[str, Any]], whole: Sequence[RunRecord]) -> str:
+    of = {(run.variant, run.seed): run.row() for run in whole}
+    rows = []
+    for pair in pairs:
+        # its own mean over the seeds, and that of what it is held against
+        returns, failed = (
+            [fmean(of[side, seed][key] for seed in pair["seeds"])
+             for side in (pair["ours"], pair["theirs"])]
+            for key in (RETURN.key, "evaluate.failed_percent")
+        )  # fmt: skip
+        found = pair["measures"].get(RETURN.key)
+        interval = span(found["t"] if found else pair["tracks"][0]["bootstrap"], 1)
+        rows.append((
+            f"{pair['ours']}: {TITLES[pair['ours']]}",
+            pair["theirs"],
+            ", ".join(map(str, pair["seeds"])),
+            *(number(mean, 1) for mean in returns),
+            f"{signed(returns[0] - returns[1], 1)} ({interval})",
+            " / ".join(number(percent, 2) for percent in failed),
+        ))  # fmt: skip
+    header = ("control", "held against", "seeds", "return", "return of that", "difference (95 %)",
+              f"below {FAILED} (%), of that")  # fmt: skip
+    return _table(header, rows)
 
 
 def _spread(mean: float, std: float) -> str:

@@ -4,11 +4,14 @@ import shutil
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
+from scipy import stats
 
 from study import figures, grid, markdown, report, runs, table
 from study.comparison import TOO_FEW, UNJUDGED
 from study.figures import Panel
+from study.formatting import MINUS, signed, span
 from study.runs import RunRecord
 from study.tracks import FIRST_UNSEEN
 from wm.core import artifacts
@@ -339,3 +342,32 @@ def test_the_tables_hold_what_there_is(copy: Path) -> None:
     assert "| z-1 | " in returns
     assert len(differences.splitlines()) == 2
     assert "| a processor | `0123456` |" in trained
+
+
+def test_a_control_is_held_against_its_pair_over_its_seeds_or_tracks(copy: Path) -> None:
+    save_run("z", 0)
+    for seed in (0, 1):
+        save_run("all-weights", seed)
+    table.write()
+    markdown.write()
+    _, _, *rows = markdown.TABLES.read_text().strip().split("\n\n")[-1].splitlines()
+    one, two = ([cell.strip() for cell in row.strip("|").split("|")] for row in rows)
+
+    def returns(cell: str) -> np.ndarray:
+        values: np.ndarray = pd.read_csv(runs.RUNS / cell / "evaluate.csv")["return"].to_numpy()
+        return values
+
+    z, vae = (returns(f"{variant}-0").mean() for variant in ("z", "vae"))
+    assert one[:5] == ["z: VAE, z alone", "vae", "0", f"{z:.1f}", f"{vae:.1f}"]
+    assert one[5].replace(MINUS, "-").startswith(f"{z - vae:+.1f} (")
+    of_tracks = artifacts.read_json(table.COMPARISON)["pairs"][1]["tracks"][0]["bootstrap"]
+    assert one[5].endswith(f"({span(of_tracks, 1)})")
+
+    ours, theirs = (
+        np.array([returns(f"{variant}-{seed}").mean() for seed in (0, 1)])
+        for variant in ("all-weights", "vae")
+    )
+    low, high = stats.ttest_rel(ours, theirs).confidence_interval()
+    assert two[2:5] == ["0, 1", f"{ours.mean():.1f}", f"{theirs.mean():.1f}"]
+    assert two[5] == f"{signed((ours - theirs).mean(), 1)} ({span((low, high), 1)})"
+    assert two[6] == "0.00 / 0.00"  # no return of these runs is below 600
