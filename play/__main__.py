@@ -25,31 +25,25 @@ HELP = """\
 Without --human, published models drive and videos/drive.mp4 shows them: several side by side on the
 same track, each under its name and its return so far; one that is over stands still.
 
-With --human you drive. Arrow keys: left and right steer, up is gas, down is the brake. Escape ends
-the episode. It is kept in data/human, in the format of data/episodes; one that you end is kept as
-truncated, if it has at least 10 steps. The window shows the time and the return so far.
+With --human you drive. Arrow keys: left and right steer, up is gas, down is the brake. Escape or
+Ctrl-C ends the episode. It is kept in data/human, in the format of data/episodes; one that you end
+is kept as truncated, if it has at least 10 steps. The window shows the time and the return so far.
 """
 
 
 def drive_models(names: Sequence[str], given: argparse.Namespace) -> None:
     """Drives with the models, and prints a line for each."""
-    film, show, seed = Film(), None, evaluation_seed(given.track)
-    if not given.window:  # before the drive, which nobody should lose to a folder that cannot be
-        folder = (given.film or FILM).parent
-        folder.mkdir(parents=True, exist_ok=True)
-        if not os.access(folder, os.W_OK):
-            raise UserError(f"{folder}: cannot be written; name a film elsewhere by --film")
-    screen = Screen(f"track {given.track}") if given.window and len(names) > 1 else None
-    if given.window:
+    seed = evaluation_seed(given.track)
+    film, screen = Film(), Screen(f"track {given.track}") if given.window else None
+    if screen:
         demand_display("--window", "leave it out for a film")
-        show = screen.show if screen else None  # gymnasium has a window for one
     else:
-        show = film.append
+        _demand_folder((given.film or FILM).parent, "name a film elsewhere by --film")
     outcomes = together.drive(
         names,
         seed,
         steps=given.steps,
-        show=show,
+        show=screen.show if screen else film.append,
         stopped=lambda: screen is not None and screen.closed,
     )
     for name, outcome in zip(names, outcomes, strict=True):
@@ -58,7 +52,7 @@ def drive_models(names: Sequence[str], given: argparse.Namespace) -> None:
         screen.close()
         if screen.closed:
             print(f"the window was closed after {max(outcome.steps for outcome in outcomes)} steps")
-    if not given.window:
+    else:
         figures.write_film(given.film or FILM, iter(film))
         print(f"the film is {given.film or FILM}")
 
@@ -68,6 +62,7 @@ def drive_yourself(given: argparse.Namespace) -> None:
     if given.models or given.window or given.film:
         raise UserError("--human drives alone, in a window: leave out --models, --window, --film")
     demand_display("--human", "a person drives in a window")
+    _demand_folder(human.EPISODES, "that is where your episode would be kept")
     seed = evaluation_seed(given.track)
     outcome = human.drive(Screen("you drive"), given.track, seed, given.steps)
     print(f"you: return {outcome.return_:.1f} on track {given.track} (seed {seed})")
@@ -76,6 +71,17 @@ def drive_yourself(given: argparse.Namespace) -> None:
         return
     assert outcome.episode is not None
     print(f"the episode of {outcome.steps} steps is {human.keep(outcome.episode)}")
+
+
+def _demand_folder(folder: Path, remedy: str) -> None:
+    """Makes the folder, before a drive that nobody should lose to one that cannot be; raises
+    UserError, with what to do about it, where nothing can be written there."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(f"{folder}: cannot be made ({error.strerror}); {remedy}") from None
+    if not os.access(folder, os.W_OK):
+        raise UserError(f"{folder}: cannot be written; {remedy}")
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -92,7 +98,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         metavar="NAME",
         help="published runs, or folders like them; the first one if left out",
     )
-    parser.add_argument("--track", type=int, default=0, help="a track of evaluation's, from 0")
+    parser.add_argument("--track", type=int, default=0, help="an evaluation track, from 0")
     parser.add_argument("--steps", type=int, default=MAX_EPISODE_STEPS, help="the most of them")
     parser.add_argument("--window", action="store_true", help="show it instead of filming it")
     parser.add_argument("--film", type=Path, help=f"where the film goes ({FILM})")

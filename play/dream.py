@@ -23,7 +23,7 @@ from wm.runtime.entry import command
 
 STARTS = published.HERE / "starts"
 """A file for each start: the steps before it, its frame the last one."""
-EPISODES = Path("data/episodes")
+EPISODES, PAGE = Path("data/episodes"), Path("videos/dream.html")
 
 
 def read_starts() -> list[episodes.Episode]:
@@ -50,28 +50,31 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument(
         "--models",
         nargs="+",
-        default=published.names(),
         metavar="NAME",
-        help="published runs, or folders like them; several dream side by side",
+        help="published runs, or folders like them, that dream side by side; all if left out",
     )
-    parser.add_argument("--page", type=Path, default=Path("videos/dream.html"))
+    parser.add_argument("--page", type=Path, help=f"where the page goes ({PAGE})")
     parser.add_argument("--record-starts", action="store_true", help="from data/episodes")
     given = parser.parse_args(arguments)
     if given.record_starts:
+        if given.models or given.page:
+            raise UserError("--record-starts writes no page: leave out --models, --page")
         record_starts()
         print(f"the starts are in {STARTS}")
         return
     shared = SharedParams(vision="vae", scale="laptop", seed=0, precision="fp32", threads=1)
     prepared = compute.prepare(shared, threads=1)
-    folders = [published.folder(name) for name in given.models]
+    chosen = given.models or published.names()
+    folders = [published.folder(name) for name in chosen]
     short = [folder.name for folder in folders]
-    names = short if len(set(short)) == len(short) else given.models
-    models = [
-        page.read(name, folder / "vision", folder / "memory", folder / "controller", prepared)
-        for name, folder in zip(names, folders, strict=True)
-    ]
-    page.write(given.page, models, read_starts())
-    print(f"the page is {given.page}: open it in a browser")
+    names = short if len(set(short)) == len(short) else chosen
+    models = []
+    for name, folder in zip(names, folders, strict=True):
+        vision, memory, controller = (folder / part for part in ("vision", "memory", "controller"))
+        with published.reading(folder):
+            models.append(page.read(name, vision, memory, controller, prepared))
+    page.write(given.page or PAGE, models, read_starts())
+    print(f"the page is {given.page or PAGE}: open it in a browser")
 
 
 if __name__ == "__main__":

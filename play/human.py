@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Callable, Set
 from dataclasses import replace
 from itertools import count as count_from
@@ -55,15 +56,19 @@ class Keyboard:
 
 def drive(screen: Screen, track: int, seed: int, steps: int) -> Outcome:
     """Lets a person drive an episode on the track `seed`, named `track`; returns its outcome with
-    the recording. When the screen is closed it is truncated."""
+    the recording. When the screen is closed, or on Ctrl-C, it is truncated."""
     whole = steps / FRAMES_PER_SECOND
 
     def caption(taken: int) -> str:
-        return f"track {track}: {taken / FRAMES_PER_SECOND:.1f} of {whole:.0f} s"
+        return f"track {track}: {taken / FRAMES_PER_SECOND:.1f} of {whole:g} s"
 
     env = Watched(official.make("rgb_array"), caption, lambda: screen.closed)
     person = Keyboard(screen, lambda: env.captioned)
-    (outcome,) = rollout([env], [seed], person, max_steps=steps, telemetry=telemetry)
+    before = signal.signal(signal.SIGINT, lambda *_: screen.end())  # nothing driven is lost
+    try:
+        (outcome,) = rollout([env], [seed], person, max_steps=steps, telemetry=telemetry)
+    finally:
+        signal.signal(signal.SIGINT, before)
     env.close()
     screen.close()
     return outcome

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +15,7 @@ from wm.control.policy.driving import AgentSpec
 from wm.core.errors import UserError
 from wm.core.params import SharedParams
 from wm.env import official
+from wm.nn import compute
 
 HERE = Path(__file__).parent.parent / "published"
 """A folder for each run: `vision`, `memory`, `controller` and a README with its score; and
@@ -20,8 +23,10 @@ HERE = Path(__file__).parent.parent / "published"
 
 
 def names() -> list[str]:
-    """Returns the runs that are published."""
-    return sorted(path.parent.name for path in HERE.glob("*/controller"))
+    """Returns the runs that are published; UserError when there are none."""
+    if found := sorted(path.parent.name for path in HERE.glob("*/controller")):
+        return found
+    raise UserError(f"{HERE}: no run in it; git checkout published brings them back")
 
 
 def folder(name: str) -> Path:
@@ -35,6 +40,19 @@ def folder(name: str) -> Path:
     return found
 
 
+@contextmanager
+def reading(run: Path) -> Iterator[None]:
+    """Has a UserError about a model of the folder `run` say what brings it back, if the run is a
+    published one: no stage writes those."""
+    try:
+        yield
+    except UserError as error:
+        if run.parent != HERE:
+            raise
+        reason, remedy = str(error).split(";")[0], f"git checkout published/{run.name}"
+        raise UserError(f"{reason}; {remedy} brings it back") from None
+
+
 def agent(name: str) -> Agent:
     """Returns the agent of a published run, or of a folder like it, for one episode at a time.
 
@@ -42,7 +60,9 @@ def agent(name: str) -> Agent:
     """
     run = folder(name)
     shared = SharedParams(vision="vae", scale="laptop", seed=0, precision="fp32", threads=1)
+    compute.prepare(shared, threads=1)
     spec = AgentSpec(shared, official.make, run / "vision", run / "memory")
-    config, vector = controller.load(run / "controller", *spec.sizes())
-    worker, noise = spec.create_worker(), torch.Generator().manual_seed(0)
+    with reading(run):
+        config, vector = controller.load(run / "controller", *spec.sizes())
+        worker, noise = spec.create_worker(), torch.Generator().manual_seed(0)
     return Agent(worker.vision, worker.memory, config, vector[None], np.zeros(1, int), noise)

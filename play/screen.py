@@ -29,7 +29,7 @@ class Screen:
 
     def __init__(self, title: str) -> None:
         self.closed = False
-        """Whether Escape or the window's button was pressed."""
+        """Whether Escape or the window's button was pressed, or `end` was called."""
         self.held: frozenset[int] = frozenset()
         """The keys (pygame.K_...) that were down at some time since the picture before."""
         self._title = title
@@ -60,6 +60,10 @@ class Screen:
             self.closed |= event.type == pygame.QUIT
         self.closed |= pygame.K_ESCAPE in tapped
         self.held = frozenset(self._down | tapped)
+
+    def end(self) -> None:
+        """Does what Escape does."""
+        self.closed = True
 
     def close(self) -> None:
         """Closes the window."""

@@ -51,29 +51,27 @@ def drive(
     seed: int,
     *,
     steps: int,
-    show: Show | None,
+    show: Show,
     stopped: Callable[[], bool] = lambda: False,
 ) -> list[Outcome]:
     """Drives an episode on the track `seed` with each of the models; returns their outcomes.
 
     `show` gets a picture after every step: of one model as gymnasium draws it, of several their
-    captioned pictures in a row, in which an episode that is over stands still. None, for one model
-    alone, lets gymnasium show it in its own window.
+    captioned pictures in a row, in which an episode that is over stands still.
     """
     agents = [published.agent(name) for name in names]
-    mode = "human" if show is None else "rgb_array"
 
     def make(name: str) -> Watched:
-        return Watched(official.make(mode), lambda steps: name, stopped)
+        return Watched(official.make("rgb_array"), lambda steps: name, stopped)
 
     envs = [make(name) for name in names]
     with Progress(" and ".join(names), steps * len(names), "steps") as progress:
 
         def stepped(count: int) -> None:
             progress.advance(count)
-            if show is not None and len(envs) == 1:
+            if len(envs) == 1:
                 show(Image.fromarray(envs[0].plain))
-            elif show is not None:
+            else:
                 show(pictures.row([env.captioned for env in envs]))
 
         policy = Together(agents, stepped)

@@ -15,7 +15,7 @@ from play import pictures
 class Watched(gymnasium.Wrapper):
     """An environment that knows its latest picture and its return so far, and may be stopped.
 
-    It has pictures if its render mode is rgb_array: `plain`, uint8 (400, 600, 3), and `captioned`.
+    Its render mode is rgb_array; the picture is `plain`, uint8 (400, 600, 3), or `captioned`.
     """
 
     def __init__(
@@ -46,8 +46,7 @@ class Watched(gymnasium.Wrapper):
         return frame, reward, terminated, truncated, info
 
     def _look(self) -> None:
-        if self.render_mode == "rgb_array":
-            self.plain = np.asarray(self.render())
+        self.plain = np.asarray(self.render())
 
     @property
     def captioned(self) -> Image.Image:

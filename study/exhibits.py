@@ -132,7 +132,7 @@ def _fetch(cell: Cell, folder: Path) -> TrainedRun:
     for path in ("params.yaml", "data/episodes", "data/latents", "models"):
         try:
             files.get(path, str(folder / path), recursive=True)
-        except FileNotFoundError:
+        except experiments.NOT_IN_CACHE:
             raise UserError(f"{cell.name}: {path} is not in DVC's cache; run `dvc pull`") from None
     shared = params.load_shared(folder / "params.yaml")
     prepared = compute.prepare(shared, threads=1)

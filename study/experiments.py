@@ -26,6 +26,8 @@ import numpy as np
 import threadpoolctl
 from dvc.api import DVCFileSystem
 from dvc.repo import Repo
+from dvc_data.index.index import DataIndexDirError
+from ruamel.yaml.error import YAMLError
 
 from bench import side_by_side
 from study import runs, settings
@@ -44,6 +46,10 @@ RECORDS = ("params.yaml", "dvc.lock", "metrics", "plots")
 CLONES = Path(".dvc/tmp/study")
 """Where the clones lie that DVC runs the cells in. What a kill leaves of one is replaced by the
 cell's next."""
+
+
+NOT_IN_CACHE = (FileNotFoundError, DataIndexDirError)
+"""What DVC raises for a file, and for a folder, whose content its cache does not have."""
 
 
 class BusyError(UserError):
@@ -74,9 +80,18 @@ def revisions(name: str) -> list[str]:
 
 
 def params_at(revision: str) -> dict[str, Any]:
-    """Returns the content of params.yaml at a revision."""
-    content: dict[str, Any] = settings.read(_git("show", f"{revision}:params.yaml"))
-    return content
+    """Returns the content of params.yaml at a revision; UserError unless it is YAML with presets
+    and one of their names."""
+    named = f"params.yaml at {revision}"
+    try:
+        content = settings.read(_git("show", f"{revision}:params.yaml"))
+    except YAMLError as error:
+        raise UserError(f"{named}: not YAML ({_reason(str(error))}); mend and commit it") from None
+    presets = content.get("presets") if isinstance(content, dict) else None
+    if not isinstance(presets, dict) or content.get("scale") not in list(presets):
+        raise UserError(f"{named}: `scale` names none of `presets`; mend and commit it")
+    whole: dict[str, Any] = content
+    return whole
 
 
 def expected_params(cell: Cell) -> dict[str, Any]:
@@ -133,8 +148,8 @@ def run(cell: Cell) -> str | None:
 
 def fetch(cell: Cell, check: bool = False) -> bool:
     """Fetches the cell's experiment from the clone, if there are such; a run that was killed just
-    after its end left it there. Returns whether there was a clone to fetch from. With `check` it
-    raises UserError where that fails."""
+    after its end left it there. Returns whether it was fetched. With `check` it raises UserError
+    where there is a clone and that fails."""
     clone = CLONES / cell.name
     if not clone.exists():
         return False
@@ -203,10 +218,16 @@ def keep(cell: Cell, revision: str, machine: dict[str, Any]) -> RunRecord:
     curves = {stage: dvc.api.read(f"plots/{names[stage]}.csv", rev=revision)
               for stage in runs.CURVES}  # fmt: skip
     files, models = DVCFileSystem(rev=revision), "models/controller"
-    controller = {
-        str(PurePosixPath(path).relative_to(f"/{models}")): files.read_bytes(path)
-        for path in files.find(f"/{models}")
-    }
+    try:
+        controller = {
+            str(PurePosixPath(path).relative_to(f"/{models}")): files.read_bytes(path)
+            for path in files.find(f"/{models}")
+        }
+    except NOT_IN_CACHE:
+        raise UserError(
+            f"{cell.name}: {models} of its experiment is not in DVC's cache; `dvc pull` it, or "
+            f"`dvc exp remove {cell.name}` to run it again"
+        ) from None
     runs.save(record, curves, controller)
     return record
 
@@ -231,22 +252,33 @@ def output_hashes(revision: str) -> dict[str, dict[str, str]]:
 
 def _locked(revision: str, side: str) -> dict[str, dict[str, str]]:
     """Returns stage -> path -> hash of one side, `deps` or `outs`, of the stages in dvc.lock."""
-    try:
-        stages = settings.read(_git("show", f"{revision}:dvc.lock"))["stages"]
-    except UserError:  # nothing had been run
-        return {}
     return {
         name: {entry["path"]: entry["md5"] for entry in stage.get(side, [])}
-        for name, stage in stages.items()
+        for name, stage in _locked_stages(revision).items()
     }
 
 
+def _locked_stages(revision: str) -> dict[str, dict[str, Any]]:
+    """Returns what dvc.lock says of a revision's stages, by their names."""
+    try:
+        lock = settings.read(_git("show", f"{revision}:dvc.lock"))
+    except UserError:  # nothing had been run
+        return {}
+    stages: dict[str, dict[str, Any]] = lock["stages"]
+    return stages
+
+
 def _fits_together(revision: str) -> bool:
-    """Returns whether all stages of a run read what the others wrote. An experiment of the same
-    name that somebody ran with fewer targets still has the commit's metrics of the others."""
-    names = _names(params_at(revision)["vision"]).values()
+    """Returns whether all stages of a run read what the others wrote, and the parameters that are
+    params.yaml's. An experiment of the same name that somebody ran with fewer targets still has the
+    commit's metrics of the others."""
+    document, stages = params_at(revision), _locked_stages(revision)
+    names = _names(document["vision"]).values()
     written, read = output_hashes(revision), _locked(revision, "deps")
     if not {*names} <= {*written}:
+        return False
+    known = [stages[name].get("params", {}).get("params.yaml", {}) for name in names]
+    if not all(settings.has(document, values) for values in known):
         return False
     outputs = {path: md5 for name in names for path, md5 in written[name].items()}
     return all(outputs.get(path, md5) == md5 for name in names for path, md5 in read[name].items())

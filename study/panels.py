@@ -63,8 +63,9 @@ def curve_panels(mine: dict[str, list[RunRecord]], wanted: Sequence[Curve]) -> l
 
 
 def _read(run: RunRecord, stage: str) -> pd.DataFrame | None:
-    """Returns a run's curve of a stage, None if it has none."""
-    return run.curve(stage) if (run.directory / f"{stage}.csv").exists() else None
+    """Returns a run's curve of a stage, None if it has none: an untrained model's is blank."""
+    path = run.directory / f"{stage}.csv"
+    return run.curve(stage) if path.exists() and path.read_text().strip() else None
 
 
 def return_panels(mine: dict[str, list[RunRecord]]) -> list[Panel]:

@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any
 
 import jinja2
-import pandas as pd
 
 from study import claims, figures, grid, panels, pictures, random_policy, runs, table, tracks
 from study.comparison import NOT_SHOWN, RETURN
@@ -134,7 +133,7 @@ def _not_run(kept: Sequence[RunRecord]) -> list[tuple[str, list[str]]]:
 def _random() -> dict[str, Any] | None:
     if not random_policy.CSV.exists():
         return None
-    drives = pd.read_csv(random_policy.CSV)
+    drives = runs.read_csv(random_policy.CSV)
     returns = drives["return"]
     return {"mean": float(returns.mean()), "std": float(returns.std()), "episodes": len(returns),
             "tracks": tracks.name(drives["seed"])}  # fmt: skip

@@ -100,13 +100,7 @@ class RunRecord(Params):
 
         Raises UserError when the file is missing or damaged.
         """
-        path = self.directory / f"{stage}.csv"
-        if not path.exists():
-            raise UserError(f"{path}: not found; take it from git again")
-        try:
-            return pd.read_csv(path)
-        except ValueError as error:
-            raise UserError(f"{path}: {error}; take it from git again") from None
+        return read_csv(self.directory / f"{stage}.csv")
 
 
 def save(
@@ -120,6 +114,16 @@ def save(
         for stage, text in curves.items():
             artifacts.write_bytes(directory / f"{stage}.csv", text.encode())
         artifacts.write_json(directory / "run.json", run.model_dump())
+
+
+def read_csv(path: Path) -> pd.DataFrame:
+    """Returns a table of results/; UserError when the file is missing or damaged."""
+    if not path.exists():
+        raise UserError(f"{path}: not found; take it from git again")
+    try:
+        return pd.read_csv(path)
+    except ValueError as error:
+        raise UserError(f"{path}: {error}; take it from git again") from None
 
 
 def load(cell: Cell | str) -> RunRecord | None:

@@ -71,6 +71,14 @@ def changed(document: dict[str, Any], changes: Iterable[str]) -> dict[str, Any]:
     return result
 
 
+def has(document: dict[str, Any], values: dict[str, Any]) -> bool:
+    """Returns whether the document, of params.yaml, has these values, by their keys."""
+    try:
+        return all(_section(document, _names(key)) == value for key, value in values.items())
+    except (KeyError, TypeError):
+        return False
+
+
 def digest(document: dict[str, Any]) -> str:
     """Returns 12 hex digits that stand for what the cells of a study start from, params.yaml with
     the study's settings: equal where only keys of NO_RESULT and of OF_EVERY_CELL, and the presets
@@ -86,5 +94,5 @@ def _names(change: str) -> list[str]:
     return change.partition("=")[0].split(".")
 
 
-def _section(document: dict[str, Any], path: Sequence[str]) -> dict[str, Any]:
+def _section(document: dict[str, Any], path: Sequence[str]) -> Any:
     return reduce(lambda section, name: section[name], path, document)

@@ -57,7 +57,7 @@ def with_shared_costs(kept: Sequence[RunRecord]) -> list[RunRecord]:
 
 
 def compare(kept: Sequence[RunRecord]) -> dict[str, Any]:
-    """Returns the rule, and for every pair of variants that have a seed in common what
+    """Returns the rule, and for every pair of variants that have a seed of the grid in common what
     comparison.over_tracks says of each seed and, from two seeds on, comparison.over_seeds of each
     measure that all these runs have. `lacking` names the measures that not all of them have.
 
@@ -65,13 +65,14 @@ def compare(kept: Sequence[RunRecord]) -> dict[str, Any]:
     those by which cells differ.
     """
     _check_alike(kept)
-    whole = {(run.variant, run.seed, run.scale): run for run in kept if run.error is None}
+    whole = of_the_grid(kept)
     pairs = []
     for ours, theirs in PAIRS:
         both = [
-            (run, whole[theirs, run.seed, run.scale])
-            for run in sorted(kept, key=lambda run: run.seed)
-            if run.variant == ours and run.error is None and (theirs, run.seed, run.scale) in whole
+            (mine, other)
+            for mine in whole.get(ours, [])
+            for other in whole.get(theirs, [])
+            if (mine.seed, mine.scale) == (other.seed, other.scale)
         ]
         if not both:
             continue

@@ -84,6 +84,13 @@ def test_missing_files_are_named(tmp_path: Path) -> None:
         artifacts.read_json(tmp_path / "gone")
 
 
+def test_a_file_that_cannot_be_opened_is_not_called_missing(tmp_path: Path) -> None:
+    """safetensors says "not found" of all such: one of another user's, too many open files."""
+    (tmp_path / "file").touch()
+    with pytest.raises(UserError, match=r"inside: cannot be read \(Not a directory\)$"):
+        artifacts.load_tensors(tmp_path / "file" / "inside")
+
+
 def test_a_failed_write_leaves_the_old_file(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

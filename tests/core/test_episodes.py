@@ -1,5 +1,7 @@
 import json
+import shutil
 import tracemalloc
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -186,6 +188,19 @@ def test_another_file_in_the_folder_is_no_episode(tmp_path: Path) -> None:
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"episode_000001\.safetensors: not found"):
         episodes.FrameSet(tmp_path, [1])
+
+
+def test_a_file_that_cannot_be_opened_is_not_called_damaged(tmp_path: Path) -> None:
+    """Or somebody deletes a good one: too many open files, say."""
+    file = episodes.EpisodeFile(write(tmp_path / "folder", make()))
+    shutil.rmtree(tmp_path / "folder")
+    (tmp_path / "folder").touch()
+    reads: list[Callable[[], object]] = [
+        lambda: episodes.EpisodeFile(file.path), lambda: file.frames([0]), lambda: file.actions,
+    ]  # fmt: skip
+    for read in reads:
+        with pytest.raises(UserError, match=r"safetensors: cannot be read \(Not a directory\)$"):
+            read()
 
 
 def test_split_depends_on_the_ids_alone() -> None:

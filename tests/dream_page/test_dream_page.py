@@ -115,6 +115,9 @@ def test_starts_are_recorded_from_held_out_episodes(
     (start,) = dream.read_starts()
     assert len(start.actions) == 20
     assert [path.name for path in (tmp_path / "starts").iterdir()] == ["start_0.safetensors"]
+    for other in ("--models", "--page"):
+        with pytest.raises(UserError, match="--record-starts writes no page: leave out"):
+            dream.main(["--record-starts", other, "mine"])
 
 
 def test_starts_stay_where_others_cannot_be_written(

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import shutil
 import signal
 import subprocess
 from pathlib import Path
@@ -45,6 +46,24 @@ def test_the_study_takes_what_has_been_run_from_the_cache(repository: Path, shel
     assert run["costs"]["train_vision"] == cost  # the commit's, who paid for it
     again = shell(repository, *STUDY, "vae-0")
     assert "vae-0" not in again.stderr
+
+
+def test_what_the_cache_does_not_have_is_one_line(
+    repository: Path, shell: Command, tmp_path: Path
+) -> None:
+    """As of an experiment that was pulled without its data."""
+    shutil.rmtree(repository / "results/runs/vae-0")
+    local = repository / ".dvc/config.local"
+    before = local.read_bytes() if local.exists() else b""
+    local.write_text(f"[cache]\n    dir = {tmp_path}\n")
+    failed = shell(repository, *STUDY, "vae-0", check=False)
+    local.write_bytes(before)
+    assert failed.stderr.splitlines()[-1] == (
+        "error: vae-0: models/controller of its experiment is not in DVC's cache; `dvc pull` it, "
+        "or `dvc exp remove vae-0` to run it again"
+    )
+    assert not (repository / "results/runs/vae-0").exists()
+    shell(repository, *STUDY, "vae-0")
 
 
 def test_the_study_resumes_after_a_kill(

@@ -1,5 +1,6 @@
 """A person at the wheel: keys become actions, and what was driven is what is kept."""
 
+import signal
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
@@ -107,7 +108,37 @@ def test_a_few_steps_are_not_kept(type_keys: Type, capsys: pytest.CaptureFixture
     type_keys({2: [(PRESS, pygame.K_ESCAPE)]})
     main(["--human"])
     assert capsys.readouterr().out.splitlines()[-1] == "3 steps are too few: not kept"
-    assert not Path("data").exists()
+    assert not list(FIRST.parent.iterdir())
+
+
+def test_ctrl_c_ends_it_and_the_episode_until_then_is_kept(
+    type_keys: Type, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    type_keys({})
+    show, step = Screen.show, iter(range(10**6))
+
+    def interrupted(self: Screen, picture: Image.Image) -> None:
+        if next(step) == 11:
+            signal.raise_signal(signal.SIGINT)
+        show(self, picture)
+
+    monkeypatch.setattr(Screen, "show", interrupted)
+    before = signal.getsignal(signal.SIGINT)
+    main(["--human", "--steps", "50"])
+    assert len(EpisodeFile(FIRST).actions) == 12
+    assert signal.getsignal(signal.SIGINT) is before
+
+
+def test_a_drive_that_could_not_be_kept_does_not_begin(
+    type_keys: Type, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    type_keys({})
+    monkeypatch.setattr(human, "drive", lambda *_: pytest.fail("it began"))
+    Path("data").touch()
+    with pytest.raises(
+        UserError, match=r"^data/human: cannot be made .*your episode would be kept"
+    ):
+        main(["--human"])
 
 
 def test_a_person_drives_alone() -> None:

@@ -2,14 +2,18 @@
 
 import hashlib
 import json
+import re
 from pathlib import Path
 
 import imageio_ffmpeg
 import numpy as np
+import pygame
 import pytest
+from PIL import Image
 
-from play import published
+from play import dream, published
 from play.__main__ import main
+from play.screen import Screen
 from verify.workspace import ROOT, hashes
 from wm.core.errors import UserError
 from wm.core.seeding import evaluation_seed
@@ -75,6 +79,46 @@ def test_what_is_not_there_is_one_line(run: Path, tmp_path: Path) -> None:
         main(["--film", "drive.gif"])
     with pytest.raises(UserError, match="leave out one"):
         main(["--window", "--film", "drive.mp4"])
+    (tmp_path / "file").touch()
+    with pytest.raises(UserError, match=r"file: cannot be made .*name a film elsewhere by --film"):
+        main(["--film", str(tmp_path / "file" / "drive.mp4")])
+
+
+def test_a_published_model_that_is_damaged_comes_back_from_git(
+    run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(published, "HERE", tmp_path)
+    (run / "memory").unlink()
+    for drive in (main, dream.main):
+        with pytest.raises(
+            UserError, match=r"memory.*; git checkout published/run brings it back$"
+        ):
+            drive(["--models", "run"])
+
+
+def test_no_published_run_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(published, "HERE", tmp_path)
+    for drive in (main, dream.main):
+        with pytest.raises(UserError, match="no run in it; git checkout published"):
+            drive([])
+
+
+def test_escape_closes_the_window_of_one_model(
+    run: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("SDL_VIDEODRIVER", "dummy")
+    pygame.display.quit()
+    shown: list[Image.Image] = []
+
+    def show(self: Screen, picture: Image.Image) -> None:
+        shown.append(picture)
+        self.closed = len(shown) == 3
+
+    monkeypatch.setattr(Screen, "show", show)
+    main(["--models", str(run), "--window", "--steps", "9"])
+    assert [picture.size for picture in shown] == [(600, 400)] * len(shown)
+    assert re.search("^the window was closed after [34] steps$", capsys.readouterr().out, re.M)
 
 
 def test_the_published_models_are_those_whose_results_are_committed() -> None:

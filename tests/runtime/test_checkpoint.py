@@ -119,6 +119,20 @@ def test_other_params_or_inputs_never_see_it(tmp_path: Path) -> None:
     assert where(a=1) != first
 
 
+def test_another_kind_of_processor_sees_it_where_it_computes_the_same(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A training half of whose steps are another machine's is neither's."""
+
+    def where(maker: str, **key: str) -> Path:
+        monkeypatch.setattr("wm.core.processor.name", lambda: maker)
+        return Checkpoint("stage", key, []).directory
+
+    fp32, bf16 = {"precision": "fp32", "device": "cpu"}, {"precision": "bf16", "device": "cpu"}
+    for key, same in (({}, True), (fp32, True), (bf16, False), (fp32 | {"device": "cuda"}, False)):
+        assert (where("AMD", **key) == where("Intel", **key)) == same
+
+
 def test_other_versions_of_libraries_never_see_it(monkeypatch: pytest.MonkeyPatch) -> None:
     first = Checkpoint("stage", {}, []).directory
     monkeypatch.setattr("wm.runtime.checkpoint.versions", lambda: "numpy=0")

@@ -171,6 +171,20 @@ def test_every_run_is_in_the_table(written: Path) -> None:
     assert re.search("Outside the study.s grid: other-0\\.", page(written / "results"))
 
 
+def test_an_untrained_memory_has_no_learning_curve(copy: Path) -> None:
+    for cell in ("vae-0", "vae-1", "vaegan-0", "vaegan-1"):
+        (runs.RUNS / cell / "train_rnn.csv").write_text("\n")
+    report.write()
+    assert "Memory, NLL" not in page(copy)
+    assert "Vision model, SSIM" in page(copy)
+
+
+def test_random_drives_that_are_damaged_are_named(copy: Path) -> None:
+    Path("results/random_policy.csv").write_text("")
+    with pytest.raises(UserError, match=r"results/random_policy\.csv: .*take it from git again"):
+        report.write()
+
+
 def test_a_control_of_one_seed_is_compared_over_its_tracks(copy: Path) -> None:
     save_run("untrained-memory", 0)
     table.write()
@@ -348,6 +362,8 @@ def test_a_control_is_held_against_its_pair_over_its_seeds_or_tracks(copy: Path)
     save_run("z", 0)
     for seed in (0, 1):
         save_run("all-weights", seed)
+    for variant in ("z", "vae"):
+        save_run(variant, 9)  # outside the grid: in the table of runs alone
     table.write()
     markdown.write()
     _, _, *rows = markdown.TABLES.read_text().strip().split("\n\n")[-1].splitlines()

@@ -2,6 +2,7 @@ import itertools
 import json
 import shutil
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -181,25 +182,40 @@ def test_an_experiment_is_a_cells_if_all_its_stages_were_run(
     tmp_path: Path, shell: Command
 ) -> None:
     """Somebody ran `evaluate` alone under the cell's name: the metrics of measure_rnn are those of
-    the commit that it started from."""
+    the commit that it started from. Or the stages before: the search had other parameters."""
 
-    def files(seed: int, measured: int) -> dict[str, str]:
-        stages = {
+    def files(seed: int, measured: int, searched: int = 3) -> dict[str, str]:
+        stages: dict[str, dict[str, Any]] = {
             stage.replace("vision", "vae"): {"outs": [{"path": stage, "md5": str(seed)}]}
             for stage in runs.STAGES
         }
         stages["measure_rnn"]["deps"] = [{"path": "train_rnn", "md5": str(measured)}]
-        params = {"vision": "vae", "scale": "smoke", "seed": seed}
+        stages["train_controller"]["params"] = {"params.yaml": {"presets.smoke.cost": searched}}
+        presets = {"smoke": {"cost": 3}}
+        params = {"vision": "vae", "scale": "smoke", "seed": seed, "presets": presets}
         return {"params_yaml": yaml.safe_dump(params),
                 "dvc_lock": yaml.safe_dump({"stages": stages})}  # fmt: skip
 
     start = commit(tmp_path, shell, **files(seed=0, measured=0))
-    for measured, found in ((0, False), (1, True)):
-        experiment = commit(tmp_path, shell, **files(seed=1, measured=measured))
+    for measured, searched, found in ((0, 3, False), (1, 2, False), (1, 3, True)):
+        experiment = commit(tmp_path, shell, **files(1, measured, searched))
         shell(tmp_path, "git", "update-ref", f"refs/exps/{start[:2]}/{start[2:]}/vae-1", experiment)
         shell(tmp_path, "git", "checkout", "-q", start)
         assert experiments.finished(grid.Cell(grid.VAE, 1)) == (experiment if found else None)
     assert experiments.finished(grid.Cell(grid.VAE, 2)) is None
+
+
+@pytest.mark.parametrize(("content", "complaint"), [
+    ("vision: [", "not YAML"), ("", "`scale` names none of `presets`"), ("seed: 1", "`scale`"),
+    ("scale: huge\npresets: {smoke: {}}", "`scale`"),
+    ("scale: [1]\npresets: {smoke: {}}", "`scale`"),
+])  # fmt: skip
+def test_a_committed_params_yaml_that_is_none_is_one_line(
+    tmp_path: Path, shell: Command, content: str, complaint: str
+) -> None:
+    commit(tmp_path, shell, params_yaml=content)
+    with pytest.raises(UserError, match=f"^params.yaml at HEAD: .*{complaint}"):
+        experiments.params_at("HEAD")
 
 
 def test_a_cost_is_taken_from_the_run_that_paid_it() -> None:

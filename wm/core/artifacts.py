@@ -122,15 +122,27 @@ def write_tensors(
     write_bytes(path, save_safetensors(arrays, dict([metadata])))
 
 
-def load_tensors(path: Path | str) -> dict[str, np.ndarray]:
-    """Returns the arrays of a file of save_tensors; UserError when it is missing, cut short or
-    damaged, or holds a number that is not finite."""
+def open_tensors(path: Path | str) -> safe_open:
+    """Returns an open safetensors file; raises OSError where it cannot be opened, SafetensorError
+    where it is none."""
     try:
-        with safe_open(path, framework="numpy") as file:
+        return safe_open(path, framework="numpy")
+    except FileNotFoundError:  # which safetensors says of whatever it cannot open
+        open(path, "rb").close()
+        raise
+
+
+def load_tensors(path: Path | str) -> dict[str, np.ndarray]:
+    """Returns the arrays of a file of save_tensors; UserError when it is missing, cannot be read,
+    is cut short or damaged, or holds a number that is not finite."""
+    try:
+        with open_tensors(path) as file:
             stored = (file.metadata() or {})[DIGEST]
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     except FileNotFoundError:
         raise UserError(f"{path}: not found; run the stage that writes it") from None
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read ({error.strerror or error})") from None
     except (SafetensorError, KeyError, TypeError, ValueError) as error:
         raise UserError(
             f"{path}: damaged or cut short ({error}); delete it and run its stage again"

@@ -17,7 +17,7 @@ from pathlib import Path
 
 import numpy as np
 import zstandard
-from safetensors import SafetensorError, safe_open
+from safetensors import SafetensorError
 
 from wm.core import artifacts
 from wm.core.car_racing import ACTION_SIZE, FRAME_SHAPE, TELEMETRY
@@ -116,8 +116,8 @@ class EpisodeFile:
 
     The places of its frames are held in memory (8 bytes each); all else is read on demand.
 
-    Raises UserError, naming the file, when it is missing, cut short or damaged in any bit: on
-    opening, or for a frame when that frame is read.
+    Raises UserError, naming the file, when it is missing, cannot be read, is cut short or damaged
+    in any bit: on opening, or for a frame when that frame is read.
     """
 
     def __init__(self, path: Path | str, remedy: str = "run collect again") -> None:
@@ -128,7 +128,7 @@ class EpisodeFile:
         except FileNotFoundError:
             raise UserError(f"{self.path}: not found; {self._remedy}") from None
         except OSError as error:
-            raise UserError(f"{self.path}: cannot be read ({error.strerror or error})") from None
+            raise self._unreadable(error) from None
         # whatever bytes may do to a parser that expects its own
         except (
             ArithmeticError,
@@ -142,7 +142,7 @@ class EpisodeFile:
             raise self._damaged(repr(error)) from None
 
     def _open(self) -> None:
-        with safe_open(self.path, framework="numpy") as file:
+        with artifacts.open_tensors(self.path) as file:
             facts = json.loads(file.metadata()["episode"])
             tensors = {name: file.get_tensor(name) for name in _TYPES}
             (frames_end,) = file.get_slice("frames").get_shape()
@@ -192,7 +192,7 @@ class EpisodeFile:
         out = np.empty((len(index), *FRAME_SHAPE), np.uint8)
         decompressor = zstandard.ZstdDecompressor()
         try:
-            with safe_open(self.path, framework="numpy") as file:
+            with artifacts.open_tensors(self.path) as file:
                 compressed = file.get_slice("frames")
                 for row, frame in enumerate(index):
                     first, last = int(self.offsets[frame]), int(self.offsets[frame + 1])
@@ -202,7 +202,9 @@ class EpisodeFile:
                         raise ValueError("a block that is no frame")
                     raw = decompressor.decompress(block)
                     out[row] = np.frombuffer(raw, np.uint8).reshape(FRAME_SHAPE)
-        except (OSError, SafetensorError, zstandard.ZstdError, ValueError) as error:
+        except OSError as error:
+            raise self._unreadable(error) from None
+        except (SafetensorError, zstandard.ZstdError, ValueError) as error:
             raise self._damaged(str(error)) from None
         return out
 
@@ -221,11 +223,16 @@ class EpisodeFile:
 
     def _array(self, name: str) -> np.ndarray:
         try:
-            with safe_open(self.path, framework="numpy") as file:
+            with artifacts.open_tensors(self.path) as file:
                 array: np.ndarray = file.get_tensor(name)
-        except (OSError, SafetensorError) as error:  # since it was opened and checked
+        except OSError as error:
+            raise self._unreadable(error) from None
+        except SafetensorError as error:  # since it was opened and checked
             raise self._damaged(str(error)) from None
         return array
+
+    def _unreadable(self, error: OSError) -> UserError:
+        return UserError(f"{self.path}: cannot be read ({error.strerror or error})")
 
     def _damaged(self, reason: str) -> UserError:
         return UserError(

@@ -2,8 +2,9 @@
 
 DVC deletes a stage's outputs before it runs it, so the state lives apart, in
 `checkpoints/<stage>-<key>/`. The key hashes the stage's parameters, its inputs' content and the
-code that it has imported, but for this room, which changes no result: a run with other parameters,
-inputs or layers never sees the state. It is removed when the stage has succeeded, unless another
+code that it has imported, but for this room, which changes no result; and the processor, where
+another kind computes other bytes: a run with other parameters, inputs or layers never sees the
+state. It is removed when the stage has succeeded, unless another
 process waits for it (`dvc queue start -j 2`): that one finishes at once with the last state.
 """
 
@@ -24,7 +25,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO, Any, Protocol
 
-from wm.core import artifacts
+from wm.core import artifacts, processor
 from wm.core.errors import UserError
 
 SAVE_EVERY = 30.0
@@ -95,13 +96,14 @@ class Checkpoint:
         deps: Sequence[Path | str],
         serializer: Serializer | None = None,
     ) -> None:
-        """`key` holds what JSON can; `deps` are files or folders that must exist (UserError).
+        """`key` holds what JSON can, `precision` and `device` among it where they count; `deps` are
+        files or folders that must exist (UserError).
 
         States are stored by `serializer`, by default as JSON.
         """
         self._serializer = serializer or JsonSerializer()
         digest = hashlib.sha256(json.dumps(key, sort_keys=True).encode())
-        digest.update(f"{FORMAT} {versions()}".encode())
+        digest.update(f"{FORMAT} {versions()} {_processor(key)}".encode())
         for file in [*_imported(), *map(Path, deps)]:
             digest.update(_content(file))
         # dvc sets DVC_ROOT to the workspace that the user typed in, also for its temporary copies
@@ -242,6 +244,13 @@ def versions() -> str:
         with contextlib.suppress(importlib.metadata.PackageNotFoundError):  # under another name
             found.append(f"{name}={importlib.metadata.version(name)}")
     return " ".join(found)
+
+
+def _processor(key: Mapping[str, Any]) -> str:
+    """Returns the processor, if a result in the precision and on the device of `key` differs from
+    one kind to another."""
+    portable = (key.get("precision", "fp32"), key.get("device", "cpu")) == ("fp32", "cpu")
+    return "" if portable else processor.name()
 
 
 def _imported() -> list[Path]:

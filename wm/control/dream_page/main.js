@@ -241,6 +241,15 @@ document.querySelectorAll("[data-hold]").forEach((pedal) => {
     pedal.addEventListener(name, () => hold(what, false));
   }
   pedal.addEventListener("contextmenu", (event) => event.preventDefault());
+  // space and Enter, for whoever has come to it by Tab
+  for (const name of ["keydown", "keyup"]) {
+    pedal.addEventListener(name, (event) => {
+      if (event.key !== " " && event.key !== "Enter") return;
+      event.preventDefault();
+      if (!event.repeat) hold(what, name === "keydown");
+    });
+  }
+  pedal.addEventListener("blur", () => hold(what, false));
 });
 
 // Whether a letter's key was pressed; on a keyboard without that letter, the key at its place.
@@ -267,6 +276,7 @@ document.addEventListener("keydown", (event) => {
 });
 document.addEventListener("keyup", (event) => {
   if (KEYS[event.key]) hold(KEYS[event.key], false);
+  if (event.key === "Meta") release(); // under it macOS tells of no key that is let go
 });
 window.addEventListener("blur", release);
 document.addEventListener("visibilitychange", () => document.hidden && release());
