@@ -2,7 +2,7 @@
 writes bench/at_scale.json, which docs/scale.md reads.
 
 What goes in is measured: bench/cluster.json (a lockstep's seconds, a task's dispatch, CMA-ES) and
-the steps of every official episode in results/. What is assumed: workers as fast as the measured
+the steps of the first study's official episodes (results/development). What is assumed: workers as fast as the measured
 one, a network that is not the limit, and dispatch that is serial, as in one Dask scheduler.
 """
 
@@ -72,7 +72,7 @@ def _lockstep(rows: list[dict[str, Any]]) -> tuple[float, float]:
 
 def _official_steps() -> np.ndarray:
     steps: list[int] = []
-    for file in sorted((ROOT / "results/runs").glob("*/evaluate.csv")):
+    for file in sorted((ROOT / "results/development/runs").glob("*/evaluate.csv")):
         if re.fullmatch(r"(vae|vaegan)-\d+", file.parent.name):
             with file.open(newline="") as lines:
                 steps += [int(row["steps"]) for row in csv.DictReader(lines)]

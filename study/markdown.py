@@ -167,7 +167,7 @@ def _controls(pairs: Sequence[dict[str, Any]], whole: Sequence[RunRecord]) -> st
             " / ".join(number(percent, 2) for percent in failed),
         ))  # fmt: skip
     header = ("control", "held against", "seeds", "return", "return of that", "difference (95 %)",
-              f"below {FAILED} (%), of that")  # fmt: skip
+              f"below {FAILED} (%): control / that")  # fmt: skip
     return _table(header, rows)
 
 

@@ -3,7 +3,8 @@
 Two kinds are enough: dense layers and transposed convolutions. A convolution of stride 1 is a
 transposed one with its kernel turned round. BatchNorm is folded into the layer before it, and dense
 layers in a row become one: the paper's dense layer and the transposed convolution of its one pixel
-are a single matrix, with a sixteenth of the weights. All this is computed in float64 by operations
+are a single matrix, of 16 channels with a sixteenth of the weights. All this is computed in float64 by
+operations
 that round alike everywhere, and kept in float32.
 """
 
