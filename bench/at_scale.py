@@ -2,8 +2,9 @@
 writes bench/at_scale.json, which docs/scale.md reads.
 
 What goes in is measured: bench/cluster.json (a lockstep's seconds, a task's dispatch, CMA-ES) and
-the steps of the first study's official episodes (results/development). What is assumed: workers as fast as the measured
-one, a network that is not the limit, and dispatch that is serial, as in one Dask scheduler.
+the steps of the first study's official episodes (results/development). What is assumed: workers as
+fast as the measured one, a network that is not the limit, and dispatch that is serial, as in one
+Dask scheduler.
 """
 
 from __future__ import annotations

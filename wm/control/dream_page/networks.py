@@ -3,9 +3,8 @@
 Two kinds are enough: dense layers and transposed convolutions. A convolution of stride 1 is a
 transposed one with its kernel turned round. BatchNorm is folded into the layer before it, and dense
 layers in a row become one: the paper's dense layer and the transposed convolution of its one pixel
-are a single matrix, of 16 channels with a sixteenth of the weights. All this is computed in float64 by
-operations
-that round alike everywhere, and kept in float32.
+are a single matrix, which at 16 channels has a sixteenth of the weights. All this is computed in
+float64 by operations that round alike everywhere, and kept in float32.
 """
 
 from __future__ import annotations
