@@ -6,8 +6,9 @@ BIN := $(CURDIR)/.venv/bin
 override PYTHON := $(or $(shell PATH='$(subst $(BIN):,,$(PATH))' command -v '$(PYTHON)'),$(PYTHON))
 # dvc starts `python` for each stage: the one of .venv
 export PATH := $(BIN):$(PATH)
-# with it `python -m stages.<name>` would not look in this folder
-unexport PYTHONSAFEPATH
+# with the first `python -m stages.<name>` would not look in this folder; with the others it would
+# import other versions, or pip install elsewhere than in .venv
+unexport PYTHONSAFEPATH PYTHONPATH PYTHONHOME PIP_USER PIP_TARGET PIP_PREFIX PIP_ROOT
 
 .PHONY: repro test smoke drive dream rounds lint bench verify study report
 
@@ -38,9 +39,9 @@ lint: .venv/installed
 
 # side by side with others, on one core, in fp32 and where the processor has it in bf16: bench/results.json
 bench: .venv/installed
-	pip install --quiet -c constraints.txt '.[bench]'
-	python -m bench
-	-python -m bench --precision bf16
+	python -c 'import envpool, onnx' 2>/dev/null || pip install --quiet -c constraints.txt '.[bench]'
+	python -m bench $(ARGUMENTS)
+	-python -m bench --precision bf16 $(ARGUMENTS)
 
 # VAE against VAE-GAN over training seeds, and controls: every cell without a result in results/runs
 # make study ARGUMENTS="-S presets.laptop.evaluate.episodes=1024": the 1,024 tracks of results/runs
@@ -54,16 +55,17 @@ report: .venv/installed
 # the same bytes under other circumstances, kills at random moments, disks that fill, input tried at
 # large, a million steps of the environment: verify/results.json
 verify: .venv/installed
-	-pip install --quiet -c constraints.txt '.[fuzz]'
+	-python -c 'import atheris' 2>/dev/null || pip install --quiet -c constraints.txt '.[fuzz]'
 	python -m verify
 
 # the whole pipeline at the smoke scale in a copy of the working tree, which is thrown away
 smoke: .venv/installed
 	python -m verify.smoke
 
-# .venv is made anew where its Python is gone, the folder was moved, or a PYTHON that was named on
-# the command line has another version
-ifneq "$(shell test -x .venv/bin/python && cat .venv/installed 2>/dev/null)" "$(CURDIR)"
+# .venv is made anew where its Python is gone, the folder was moved, what is to be installed has
+# changed, or a PYTHON that was named on the command line has another version
+STAMP := $(CURDIR) $(shell cat pyproject.toml constraints.txt | cksum)
+ifneq "$(shell test -x .venv/bin/python && cat .venv/installed 2>/dev/null)" "$(STAMP)"
 .PHONY: .venv/installed
 endif
 ifeq "$(NAMED)" "command line"
@@ -74,11 +76,12 @@ ifneq "$(WANTED)" "$(shell test -x .venv/bin/python && .venv/bin/python $(VERSIO
 endif
 endif
 
-.venv/installed: pyproject.toml constraints.txt
-	@command -v "$(PYTHON)" >/dev/null || { echo "error: $(PYTHON): no such Python; name another: make PYTHON=python3.12" >&2; exit 1; }
-	@"$(PYTHON)" -c 'import sys; (3, 11) <= sys.version_info < (3, 14) or sys.exit("error: Python 3.11, 3.12 or 3.13 is needed, and $(PYTHON) is " + sys.version.split()[0] + "; name another: make PYTHON=python3.12")'
+AGAIN := make $(or $(MAKECMDGOALS),repro) PYTHON=python3.12
+.venv/installed:
+	@command -v "$(PYTHON)" >/dev/null || { echo "error: $(PYTHON): no such Python; name another: $(AGAIN)" >&2; exit 1; }
+	@"$(PYTHON)" -c 'import sys; (3, 11) <= sys.version_info < (3, 14) or sys.exit("error: Python 3.11, 3.12 or 3.13 is needed, and $(PYTHON) is " + sys.version.split()[0] + "; name another: $(AGAIN)")'
 	@case "$$(command -v '$(PYTHON)')" in "$(BIN)"/*|.venv/*) echo "error: $(PYTHON) is in .venv, which is made anew; name another" >&2; exit 1;; esac
 	rm -rf .venv
 	"$(PYTHON)" -m venv .venv
 	"$(BIN)/pip" install --quiet -c constraints.txt '.[dev,cluster]'
-	printf '%s\n' "$(CURDIR)" > $@
+	printf '%s\n' "$(STAMP)" > $@

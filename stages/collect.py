@@ -29,7 +29,7 @@ class Collect(params.Params):
     max_steps: int = Field(ge=1)
     """The number of steps after which an episode is truncated."""
     random_share: float = Field(ge=0, le=1)
-    """The share of episodes driven by a RandomPolicy; the others are a RoadFollower's."""
+    """The chance that an episode is driven by a RandomPolicy; the others are a RoadFollower's."""
     shard_episodes: int = Field(ge=1)
     """Episodes that a worker drives in lockstep and keeps in memory until they are written."""
 

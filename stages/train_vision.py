@@ -27,4 +27,6 @@ def run(name: str | None = None) -> None:
 
 
 if __name__ == "__main__":
+    if len(sys.argv) > 2:
+        sys.exit("error: python -m stages.train_vision [NAME]: one model at a time")
     main(partial(run, *sys.argv[1:]))

@@ -11,7 +11,7 @@ import hypothesis
 import pytest
 import torch
 
-from verify.workspace import copy, environment, set_param
+from verify.workspace import OF_A_REPOSITORY, copy, environment, set_param
 
 # tests run side by side, one a core
 torch.set_num_threads(1)
@@ -23,7 +23,12 @@ hypothesis.settings.register_profile("large", max_examples=5000, **_SETTINGS)
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """The fast profile, unless another was asked for."""
+    """The fast profile, unless another was asked for. What the user's own shell says of
+    repositories, clouds and proxies is for nothing that a test starts."""
+    for name in list(os.environ):
+        if name in OF_A_REPOSITORY or name.startswith("AWS_"):
+            del os.environ[name]
+    os.environ["NO_PROXY"] = os.environ["no_proxy"] = "127.0.0.1,localhost"
     if not config.getoption("--hypothesis-profile"):
         hypothesis.settings.load_profile("fast")
 

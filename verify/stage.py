@@ -11,8 +11,8 @@ from wm.core import params
 from wm.core.params import VISION_MODELS, Params
 
 STAGES = (*params.STAGES[:-1], "dream_page", params.STAGES[-1])
-"""Names of all stages, in an order in which they can run. wm/core/params.py, on which all of them
-depend, need not name `dream_page`, which has no parameters of its own."""
+"""Names of all stages, in an order in which they can run: `dream_page` has no section in
+params.yaml."""
 
 
 def run_of(stage: str) -> Callable[[], None]:

@@ -19,6 +19,14 @@ RESULTS = ("dvc.lock", "rounds/dvc.yaml", "rounds/dvc.lock", "metrics/", "plots/
 """Beginnings of the names of what a run writes, of the pipeline or of rounds after it."""
 
 
+OF_A_REPOSITORY = (
+    "DVC_ROOT", "GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_OBJECT_DIRECTORY",
+    "GIT_COMMON_DIR", "GIT_PREFIX",
+)  # fmt: skip
+"""Variables by which DVC and git know a repository wherever they are called: a hook has those of
+the one that is being committed to."""
+
+
 def copy(directory: Path) -> Path:
     """Copies the files that git knows or would take, but not the results of a run; returns a git
     repository at the smoke scale.
@@ -31,7 +39,7 @@ def copy(directory: Path) -> Path:
             (directory / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy(ROOT / name, directory / name)
     set_param(directory, "scale", "smoke")
-    subprocess.run(["git", "init", "-q"], cwd=directory, check=True)
+    subprocess.run(["git", "init", "-q"], cwd=directory, env=environment(), check=True)
     return directory
 
 
@@ -45,7 +53,9 @@ def commit(apart: Path) -> str:
 def git(*arguments: str) -> str:
     """Returns what git says of this checkout; UserError with its reason and a remedy if not."""
     command = ["git", *arguments]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        command, cwd=ROOT, env=environment(), capture_output=True, text=True, check=False
+    )
     if done.returncode:
         reason = " ".join(done.stderr.split()).removeprefix("fatal: ")
         if not (ROOT / ".git").exists():
@@ -71,8 +81,9 @@ def set_param(directory: Path, key: str, value: str | int) -> None:
 
 
 def environment(**changes: str) -> dict[str, str]:
-    """Returns this process' own variables, with this Python first on PATH, and `changes`."""
-    kept = {name: value for name, value in os.environ.items() if name != "DVC_ROOT"}
+    """Returns this process' own variables but those of a repository, with this Python first on
+    PATH, and `changes`."""
+    kept = {name: value for name, value in os.environ.items() if name not in OF_A_REPOSITORY}
     return {**kept, "PATH": f"{Path(sys.executable).parent}:{kept['PATH']}", **changes}
 
 

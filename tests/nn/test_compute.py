@@ -52,8 +52,10 @@ def test_arithmetic_that_the_processor_has_not_is_refused(
 def test_a_gpu_that_is_not_there_is_a_user_error(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     wanted = shared("fp32").model_copy(update={"device": "cuda"})
-    with pytest.raises(UserError, match="device: cuda, but torch sees no GPU"):
-        compute.prepare(wanted, threads=1)
+    for built_for, complaint in (("13.0", "torch sees no GPU"), (None, "built for CPUs alone")):
+        monkeypatch.setattr(torch.version, "cuda", built_for)
+        with pytest.raises(UserError, match=f"device: cuda, but .*{complaint}"):
+            compute.prepare(wanted, threads=1)
 
 
 def test_the_cpu_is_taken_where_it_is_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -74,7 +74,8 @@ def test_a_python_that_is_not_there_is_named(checkout: Path, how: str) -> None:
         capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert done.returncode != 0
-    assert "error: python9: no such Python; name another: make PYTHON=python3.12" in done.stderr
+    again = "make .venv/installed PYTHON=python3.12"  # what was asked for, not the first target
+    assert f"error: python9: no such Python; name another: {again}" in done.stderr
     assert not (checkout / ".venv").exists()
 
 
@@ -96,8 +97,18 @@ def test_a_half_made_environment_is_made_anew(checkout: Path) -> None:
 
 def test_an_environment_is_kept_where_it_serves(checkout: Path) -> None:
     assert make(checkout).returncode == 0
+    (checkout / "pyproject.toml").touch()  # as git does that goes to another branch and back
     assert make(checkout).returncode == 0
     assert (checkout / "calls").read_text().count("-m venv") == 1
+
+
+def test_other_pinned_versions_are_installed_whatever_their_file_s_date(checkout: Path) -> None:
+    assert make(checkout).returncode == 0
+    pinned = checkout / "constraints.txt"
+    pinned.write_text(pinned.read_text() + "another==1\n")
+    os.utime(pinned, (0, 0))  # as rsync -a may leave it
+    assert make(checkout).returncode == 0
+    assert (checkout / "calls").read_text().count("-m venv") == 2
 
 
 def test_the_environment_of_another_python_or_another_folder_is_made_anew(
@@ -130,13 +141,15 @@ def test_a_python_on_path_is_the_systems_and_not_the_one_that_is_replaced(checko
     assert version in (checkout / ".venv/bin/python").read_text()
 
 
-def test_python_may_look_for_the_stages_in_their_folder(checkout: Path) -> None:
-    """Under PYTHONSAFEPATH `python -m stages.collect` would not."""
+@pytest.mark.parametrize("name", ["PYTHONSAFEPATH", "PYTHONPATH", "PIP_USER"])
+def test_variables_of_the_user_s_python_are_not_the_pipeline_s(checkout: Path, name: str) -> None:
+    """Under PYTHONSAFEPATH `python -m stages.collect` would not look in its folder; PYTHONPATH has
+    other versions; by PIP_USER pip installs elsewhere."""
     assert make(checkout).returncode == 0
-    write(checkout / ".venv/bin/dvc", "#!/bin/sh\necho ${PYTHONSAFEPATH-unset} > safe\n")
-    env = {**os.environ, "PYTHONSAFEPATH": "1"}
+    write(checkout / ".venv/bin/dvc", f"#!/bin/sh\necho ${{{name}-unset}} > found\n")
+    env = {**os.environ, name: "1"}
     subprocess.run(["make", "repro"], cwd=checkout, env=env, check=True)
-    assert (checkout / "safe").read_text() == "unset\n"
+    assert (checkout / "found").read_text() == "unset\n"
 
 
 def test_a_copy_leaves_out_what_is_missing_and_repositories_inside(
@@ -162,6 +175,25 @@ def test_a_copy_leaves_out_what_is_missing_and_repositories_inside(
     names = {path.name for path in copy.iterdir()}
     assert names == {".git", "params.yaml", "kept.py"}
     assert (copy / "params.yaml").read_text() == "scale: smoke\n"
+
+
+def test_a_copy_is_a_repository_of_its_own_in_a_hook_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """git tells a hook by GIT_DIR what is being committed to, wherever it calls git."""
+    real = tmp_path / "real"
+    (tmp_path / "copy").mkdir()
+    subprocess.run(["git", "init", "-q", str(real)], check=True)
+    (real / "params.yaml").write_text("scale: laptop\n")
+    monkeypatch.setattr(workspace, "ROOT", real)
+    monkeypatch.setenv("GIT_DIR", str(real / ".git"))
+    monkeypatch.setenv("GIT_INDEX_FILE", str(real / ".git/index.lock"))
+    copy = workspace.copy(tmp_path / "copy")
+    assert (copy / ".git").is_dir()
+    command = ["git", "rev-parse", "--show-toplevel"]
+    env = workspace.environment()
+    found = subprocess.run(command, cwd=copy, env=env, capture_output=True, text=True, check=True)
+    assert Path(found.stdout.strip()) == copy.resolve()
 
 
 def test_a_download_without_git_is_one_line(tmp_path: Path) -> None:

@@ -27,10 +27,12 @@ def test_a_tagged_version_is_fetched_without_a_clone(
 ) -> None:
     remote, elsewhere = tmp_path / "remote", tmp_path / "elsewhere"
     elsewhere.mkdir()
-    shell(repository, "dvc", "remote", "add", "--local", "--force", "-d", "team", str(remote))
-    shell(repository, "dvc", "push", f"models/{name}")
+    shell(repository, "dvc", "remote", "add", "--local", "--force", "team", str(remote))
+    shell(repository, "dvc", "push", "--remote", "team", f"models/{name}")
     shell(repository, "git", "tag", "-a", f"{name}@v1.0.0", "-m", "a version")
-    shell(elsewhere, "dvc", "artifacts", "get", str(repository), name)
+    # by a URL, as of a host: of a path DVC would make a remote of the cache there
+    shell(elsewhere, "dvc", "artifacts", "get", f"file://{repository}", name,
+          "--remote", "team", "--remote-config", f"url={remote}")  # fmt: skip
     files = {path.name: path.read_bytes() for path in (elsewhere / name).iterdir()}
     there = repository / "models" / name
     assert files == {path.name: path.read_bytes() for path in there.iterdir()}

@@ -126,6 +126,7 @@ def test_another_kind_of_processor_sees_it_where_it_computes_the_same(
 
     def where(maker: str, **key: str) -> Path:
         monkeypatch.setattr("wm.core.processor.name", lambda: maker)
+        monkeypatch.setattr(torch.cuda, "get_device_name", lambda: f"{maker}'s GPU")
         return Checkpoint("stage", key, []).directory
 
     fp32, bf16 = {"precision": "fp32", "device": "cpu"}, {"precision": "bf16", "device": "cpu"}

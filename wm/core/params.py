@@ -51,7 +51,7 @@ STAGES = (
     "film",
     "costs",
 )
-"""Names of the stages, in an order in which they can run."""
+"""Names of the stages that may have a section in params.yaml, in an order in which they can run."""
 PRESET_STAGES = tuple(stage for stage in STAGES if stage not in ("measure_rnn", "film", "costs"))
 """Names of the stages that have parameters which depend on the scale."""
 SCALES = ("smoke", "laptop", "paper")

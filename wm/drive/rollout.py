@@ -93,7 +93,9 @@ class _RunningEpisode:
             frame, reward, terminated, truncated, info = self.env.step(action)
         except Exception as error:
             raise self._failure(error) from error
-        self.terminated, self.truncated = bool(terminated), bool(truncated)
+        self.terminated = bool(terminated)
+        # gymnasium says both where an episode ends by itself at its last step
+        self.truncated = bool(truncated) and not self.terminated
         self.rewards.append(float(reward))
         if self.rewards[-1] > 0.0:
             self.last_tile = len(self.rewards)

@@ -10,7 +10,7 @@ from wm.core import episodes
 from wm.drive.rollout import Env, Outcome
 
 MakeEnv = Callable[[], Env]
-"""Makes an environment: the `make` of a module in `wm.env`."""
+"""Makes an environment, as the `make` of a module in `wm.env` does."""
 
 
 class WorkerEnvs:

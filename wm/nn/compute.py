@@ -40,6 +40,11 @@ def prepare(shared: SharedParams, threads: int) -> Compute:
     processor.demand(shared)
     dtype = torch.bfloat16 if shared.precision == "bf16" else torch.float32
     if shared.device == "cuda" and not torch.cuda.is_available():
+        if torch.version.cuda is None:
+            raise UserError(
+                "params.yaml: device: cuda, but this torch is built for CPUs alone; set cpu, or "
+                "unset PIP_EXTRA_INDEX_URL, delete .venv and run make again"
+            )
         raise UserError("params.yaml: device: cuda, but torch sees no GPU here; set cpu")
     # read by oneDNN when it is first used in a process; AVX2's kernels sum alike wherever they run
     if dtype == torch.float32:

@@ -31,8 +31,9 @@ def likelihood(
     """Returns the NLL beside its baselines and the reward head's correlation on the held-out
     episodes, each as one sequence. The model is given the latents' means, and predicts a sample,
     drawn once from generators that are always the same."""
-    training = [_transitions(episode, "training", i) for i, episode in enumerate(train)]
-    baselines = memory_metrics.Baselines.fit(training)
+    baselines = memory_metrics.Baselines.fit(
+        _transitions(episode, "training", i) for i, episode in enumerate(train)
+    )
     nll, transitions, predicted, actual = [], [], [], []
     device = next(model.parameters()).device
     for index, episode in enumerate(held_out):

@@ -15,7 +15,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -77,19 +77,33 @@ class Baselines:
     """The standard deviations of what the linear filter leaves, (Z,)."""
 
     @staticmethod
-    def fit(episodes: Sequence[Transitions]) -> Baselines:
-        """Fits all three by maximum likelihood, the linear filter by least squares; at least one
-        transition. A standard deviation is at least 1e-6."""
-        following = np.concatenate([episode.following for episode in episodes])
-        inputs = np.concatenate([episode.inputs() for episode in episodes])
-        current = inputs[:, : following.shape[1]]
-        weights = np.linalg.lstsq(inputs, following)[0]
-        step, residual = (
-            np.maximum(np.sqrt(np.square(following - guess).mean(0)), SMALLEST_STD)
-            for guess in (current, inputs @ weights)
+    def fit(episodes: Iterable[Transitions]) -> Baselines:
+        """Fits all three by maximum likelihood, the linear filter by least squares, of least norm
+        where several are as good; at least one transition. A standard deviation is at least 1e-6.
+
+        Episodes are taken in one by one. What is kept of them is the triangle R of the QR
+        decomposition of all transitions, a row each: as R'R = A'A, sums of squares of linear
+        combinations of R's columns are those of A's.
+        """
+        triangle: np.ndarray | None = None
+        count = size = 0
+        for episode in episodes:
+            rows = np.hstack([episode.inputs(), episode.following])
+            count, size = count + len(rows), episode.z.shape[1]
+            known = rows if triangle is None else np.vstack([triangle, rows])
+            triangle = np.asarray(np.linalg.qr(known, mode="r"))
+        assert triangle is not None, "no episode"
+        inputs, following = triangle[:, :-size], triangle[:, -size:]
+        current, ones = inputs[:, :size], inputs[:, -1:]
+        # as if of all transitions: below this a singular value is rounding
+        smallest = np.finfo(np.float64).eps * max(count, inputs.shape[1])
+        weights = np.linalg.lstsq(inputs, following, rcond=smallest)[0]
+        mean = (ones.T @ following)[0] / count
+        std, step, residual = (
+            np.maximum(np.sqrt(np.square(following - guess).sum(0) / count), SMALLEST_STD)
+            for guess in (ones * mean, current, inputs @ weights)
         )
-        std = np.maximum(following.std(0), SMALLEST_STD)
-        return Baselines(following.mean(0), std, step, weights, residual)
+        return Baselines(mean, std, step, weights, residual)
 
     def likelihood(
         self, nll: Sequence[np.ndarray], episodes: Sequence[Transitions]

@@ -247,10 +247,12 @@ def versions() -> str:
 
 
 def _processor(key: Mapping[str, Any]) -> str:
-    """Returns the processor, if a result in the precision and on the device of `key` differs from
-    one kind to another."""
-    portable = (key.get("precision", "fp32"), key.get("device", "cpu")) == ("fp32", "cpu")
-    return "" if portable else processor.name()
+    """Returns the processor, or the GPU, if a result in the precision and on the device of `key`
+    differs from one kind to another."""
+    if key.get("device", "cpu") != "cpu":
+        torch: Any = sys.modules["torch"]  # such a stage has imported it; others are spared it
+        return str(torch.cuda.get_device_name())
+    return "" if key.get("precision", "fp32") == "fp32" else processor.name()
 
 
 def _imported() -> list[Path]:

@@ -16,7 +16,8 @@ def to_float(frames: np.ndarray | Tensor, device: torch.device) -> Tensor:
 
 
 def to_images(frames: np.ndarray | Tensor, device: torch.device) -> Tensor:
-    """Returns frames, uint8 (N, 64, 64, 3), as a uint8 (N, 3, 64, 64) view of the same memory."""
+    """Returns frames, uint8 (N, 64, 64, 3), as uint8 (N, 3, 64, 64) on `device`; on the CPU a view
+    of the same memory."""
     pixels = torch.as_tensor(frames).to(device)
     assert pixels.dtype == torch.uint8, pixels.dtype
     assert pixels.shape[1:] == FRAME_SHAPE, pixels.shape

@@ -59,7 +59,10 @@ class Recipe:
     fakes a is its loss for calling them fake and b its loss for calling them real."""
 
 
-# Algorithm 1, with the optimiser and the gamma of the paper's published code
+# Algorithm 1, with the optimiser of the paper's published code. There gamma is 1e-6 where prior
+# samples alone are fakes, and 1e-5 where reconstructions are, too; here each of the two kinds
+# reaches the decoder with a quarter (`losses.adversarial_loss`), which makes 1e-6 a gamma of 4e-6.
+# Published code also leaves out updates of whichever side is ahead: not done here.
 LARSEN = Recipe(
     fakes=("reconstruction", "sample"), saturating=True, rate=3e-4, discriminator_rate=3e-4,
     feature=(1, 1e-6), adversarial=1, summed=True, optimizer="rmsprop",
