@@ -15,6 +15,7 @@ from pydantic import Field
 from rounds import agents, settings
 from rounds.folders import of_command_line
 from wm.control.policy import controller
+from wm.control.policy.controller import ControllerConfig
 from wm.control.policy.driving import RolloutTask
 from wm.core import artifacts, episodes, params, seeding
 from wm.core.car_racing import MAX_EPISODE_STEPS
@@ -28,6 +29,7 @@ from wm.report.statistics import summary_of_episodes
 from wm.runtime.entry import main
 from wm.vision.metrics.reconstruction import reconstruction
 from wm.vision.networks import trained as vision
+from wm.vision.networks.trained import Vision
 
 
 class Drive(Params):
@@ -66,22 +68,11 @@ def run() -> None:
             f"{settings.PATH}: drive.episodes: {drive.episodes} for {len(candidates)} candidates; "
             f"at least {2 * len(candidates)} give each two tracks"
         )
-    together = max(1, drive.shard_episodes // size)  # candidates of a task
-    tracks = [seeding.integer(shared.seed, "rounds", "track", this.number, i) for i in range(size)]
     with artifacts.publish(this.drives) as directory:
         recorded, encoded = directory / "episodes", directory / "latents"
         recorded.mkdir()
         encoded.mkdir()
-        tasks = [
-            RolloutTask(
-                config, vectors[group[0] : group[-1] + 1], [tracks[i] for i in shard],
-                seeding.integer(shared.seed, "rounds", "noise", this.number, group[0], shard[0]),
-                drive.max_steps, drive.patience, record_to=recorded,
-                first_id=group[0] * size + shard[0],
-            )
-            for group in shards(range(len(vectors)), together)
-            for shard in shards(range(size), drive.shard_episodes)
-        ]  # fmt: skip
+        tasks = _tasks(config, vectors, size, drive, shared.seed, this.number, recorded)
         rows = agents.drive(spec, tasks, "drive")
         model = vision.load(Path("models") / shared.vision, prepared)
         for id_ in episodes.ids_in(recorded):
@@ -94,13 +85,38 @@ def run() -> None:
         shutil.copytree(candidates[best], directory / "agent" / "controller")
         shutil.copytree(this.candidates / "memory", directory / "agent" / "memory")
         seen = episodes.FrameSet(recorded, range(best * size, (best + 1) * size))
-        chosen = np.linspace(0, len(seen) - 1, min(drive.measured_frames, len(seen)))
-        frames = seen[chosen.round().astype(np.int64)]
-        decoded = [model.decode(model.encode(part)[0])
-                   for part in shards(frames, drive.encode_batch_size)]  # fmt: skip
-        measured = reconstruction(frames, np.concatenate(decoded))
+        measured = _reconstructed(model, seen, drive)
         summary = {"best": best, "means": means, **summary_of_episodes(of_each[best])}
         artifacts.write_json(this.metrics("drive"), {**summary, "vision": measured})
+
+
+def _tasks(
+    config: ControllerConfig, vectors: np.ndarray, size: int, drive: Drive, seed: int, round_: int,
+    recorded: Path,
+) -> list[RolloutTask]:  # fmt: skip
+    """Returns tasks in which the candidates, float (C, P), drive the round's `size` tracks, and are
+    recorded there: the episodes of candidate c have the ids from c * size on."""
+    tracks = [seeding.integer(seed, "rounds", "track", round_, i) for i in range(size)]
+    together = max(1, drive.shard_episodes // size)  # candidates of a task
+    return [
+        RolloutTask(
+            config, vectors[group[0] : group[-1] + 1], [tracks[i] for i in shard],
+            seeding.integer(seed, "rounds", "noise", round_, group[0], shard[0]),
+            drive.max_steps, drive.patience, record_to=recorded,
+            first_id=group[0] * size + shard[0],
+        )
+        for group in shards(range(len(vectors)), together)
+        for shard in shards(range(size), drive.shard_episodes)
+    ]  # fmt: skip
+
+
+def _reconstructed(model: Vision, seen: episodes.FrameSet, drive: Drive) -> dict[str, float]:
+    """Returns how well the vision model reconstructs some of the frames, evenly spaced."""
+    chosen = np.linspace(0, len(seen) - 1, min(drive.measured_frames, len(seen)))
+    frames = seen[chosen.round().astype(np.int64)]
+    parts = shards(frames, drive.encode_batch_size)
+    decoded = [model.decode(model.encode(part)[0]) for part in parts]
+    return reconstruction(frames, np.concatenate(decoded))
 
 
 if __name__ == "__main__":
