@@ -22,9 +22,13 @@ HERE = Path(__file__).parent.parent / "published"
 `starts`, from which they dream."""
 
 
+def _found() -> list[str]:
+    return sorted(path.parent.name for path in HERE.glob("*/controller"))
+
+
 def names() -> list[str]:
     """Returns the runs that are published; UserError when there are none."""
-    if found := sorted(path.parent.name for path in HERE.glob("*/controller")):
+    if found := _found():
         return found
     raise UserError(f"{HERE}: no run in it; git checkout published brings them back")
 
@@ -34,7 +38,7 @@ def folder(name: str) -> Path:
 
     Raises UserError when there is neither.
     """
-    found = HERE / name if name in names() else Path(name)
+    found = HERE / name if name in _found() else Path(name)
     if not found.is_dir():
         raise UserError(f"--models {name}: no such run; there are {', '.join(names())}")
     return found
@@ -42,15 +46,15 @@ def folder(name: str) -> Path:
 
 @contextmanager
 def reading(run: Path) -> Iterator[None]:
-    """Has a UserError about a model of the folder `run` say what brings it back, if the run is a
-    published one: no stage writes those."""
+    """Has a UserError that tells how to make a model of the folder `run` anew say what brings it
+    back, if the run is a published one: no stage writes those."""
     try:
         yield
     except UserError as error:
-        if run.parent != HERE:
+        reason, remedy, _ = str(error).partition(";")
+        if not remedy or run.resolve().parent != HERE.resolve():
             raise
-        reason, remedy = str(error).split(";")[0], f"git checkout published/{run.name}"
-        raise UserError(f"{reason}; {remedy} brings it back") from None
+        raise UserError(f"{reason}; git checkout published/{run.name} brings it back") from None
 
 
 def agent(name: str) -> Agent:

@@ -133,7 +133,8 @@ def _fetch(cell: Cell, folder: Path) -> TrainedRun:
         try:
             files.get(path, str(folder / path), recursive=True)
         except experiments.NOT_IN_CACHE:
-            raise UserError(f"{cell.name}: {path} is not in DVC's cache; run `dvc pull`") from None
+            raise UserError(f"{cell.name}: {path} is not in DVC's cache; run `dvc exp pull "
+                            f"<remote> {cell.name}`") from None  # fmt: skip
     shared = params.load_shared(folder / "params.yaml")
     prepared = compute.prepare(shared, threads=1)
     encoder = vision.load(folder / "models" / shared.vision, prepared)

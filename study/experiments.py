@@ -225,8 +225,8 @@ def keep(cell: Cell, revision: str, machine: dict[str, Any]) -> RunRecord:
         }
     except NOT_IN_CACHE:
         raise UserError(
-            f"{cell.name}: {models} of its experiment is not in DVC's cache; `dvc pull` it, or "
-            f"`dvc exp remove {cell.name}` to run it again"
+            f"{cell.name}: {models} of its experiment is not in DVC's cache; `dvc exp pull "
+            f"<remote> {cell.name}`, or `dvc exp remove {cell.name}` to run it again"
         ) from None
     runs.save(record, curves, controller)
     return record

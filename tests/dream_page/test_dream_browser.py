@@ -329,6 +329,27 @@ def test_the_slider_is_the_temperature(page: Page) -> None:
     assert page.evaluate("[state.temperature, state.driver]") == [0.4, 0]
 
 
+def test_a_click_on_the_slider_s_name_leaves_the_keys_to_the_car(page: Page) -> None:
+    page.get_by_text("Temperature", exact=True).first.click()
+    page.keyboard.down("ArrowUp")
+    assert page.evaluate("[held.has('gas'), state.temperature]") == [True, 1]
+    page.keyboard.up("ArrowUp")
+    assert not page.evaluate("held.size")
+
+
+def test_space_and_enter_press_the_pedal_that_has_the_focus(page: Page) -> None:
+    for key in ("Space", "Enter"):
+        page.get_by_label("Gas").focus()
+        page.keyboard.down(key)
+        assert page.evaluate("[...held].join() + state.paused") == "gasfalse"
+        page.keyboard.up(key)
+        assert not page.evaluate("held.size")
+    page.keyboard.down("Space")
+    page.get_by_label("Brake").focus()  # nobody tells the pedal that the key is let go
+    assert not page.evaluate("held.size")
+    page.keyboard.up("Space")
+
+
 def test_a_dream_that_expects_its_end_stops_and_all_start_again(chromium: Any, file: Path) -> None:
     page = opened(chromium, file, "desktop")
     page.evaluate("""() => {

@@ -59,8 +59,8 @@ def test_what_the_cache_does_not_have_is_one_line(
     failed = shell(repository, *STUDY, "vae-0", check=False)
     local.write_bytes(before)
     assert failed.stderr.splitlines()[-1] == (
-        "error: vae-0: models/controller of its experiment is not in DVC's cache; `dvc pull` it, "
-        "or `dvc exp remove vae-0` to run it again"
+        "error: vae-0: models/controller of its experiment is not in DVC's cache; `dvc exp pull "
+        "<remote> vae-0`, or `dvc exp remove vae-0` to run it again"
     )
     assert not (repository / "results/runs/vae-0").exists()
     shell(repository, *STUDY, "vae-0")

@@ -57,6 +57,26 @@ def test_the_linear_filter_is_least_squares_on_two_means_and_the_action():
     np.testing.assert_allclose(fitted.residual, 0.3 * np.geomspace(0.1, 10, Z), rtol=0.1)
 
 
+def test_episodes_one_by_one_are_the_least_squares_of_all_rows_at_once():
+    """Also where they are shorter than the filter has inputs, and two inputs are one."""
+    rng = np.random.default_rng(0)
+
+    def episode(steps):
+        mu = rng.normal(size=(steps + 1, Z)) + 3
+        mu[:, 1] = mu[:, 0]  # of several filters that are as good, the least
+        return Transitions(mu, rng.normal(size=(steps, 3)), mu + rng.normal(size=mu.shape))
+
+    several = [episode(int(steps)) for steps in rng.integers(1, 4, 40)]
+    fitted = Baselines.fit(iter(several))
+    inputs = np.vstack([one.inputs() for one in several])
+    following = np.vstack([one.following for one in several])
+    weights, _, rank, _ = np.linalg.lstsq(inputs, following)
+    assert rank == inputs.shape[1] - 2
+    np.testing.assert_allclose(fitted.weights, weights, atol=1e-9)
+    np.testing.assert_allclose(fitted.residual, (following - inputs @ weights).std(0), rtol=1e-9)
+    np.testing.assert_allclose(fitted.std, following.std(0))
+
+
 def test_episodes_are_apart():
     """The first frame of one follows on no frame of another."""
     one, two = walks(0, 5)[0], walks(1, 7)[0]

@@ -120,12 +120,14 @@ def test_other_params_or_inputs_never_see_it(tmp_path: Path) -> None:
 
 
 def test_another_kind_of_processor_sees_it_where_it_computes_the_same(
-    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A training half of whose steps are another machine's is neither's."""
 
+    monkeypatch.setattr("wm.core.processor.INFO", tmp_path / "cpuinfo")
+
     def where(maker: str, **key: str) -> Path:
-        monkeypatch.setattr("wm.core.processor.name", lambda: maker)
+        (tmp_path / "cpuinfo").write_text(f"vendor_id : {maker}\nflags : avx2 avx512bw\n")
         monkeypatch.setattr(torch.cuda, "get_device_name", lambda: f"{maker}'s GPU")
         return Checkpoint("stage", key, []).directory
 

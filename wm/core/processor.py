@@ -23,11 +23,11 @@ BF16 = ({"avx512bw", "avx512vl", "avx512dq"}, {"avx_ne_convert"})
 """The instructions that oneDNN computes bf16 with: all of one of the sets."""
 
 
-def kind(shared: SharedParams) -> str:
-    """Returns the processors that compute the same bytes as this one in what `shared` asks for: all
-    that have AVX2, in fp32; in bf16, those of this maker with these instructions."""
+def kind(precision: str) -> str:
+    """Returns the processors that compute the same bytes as this one in a precision: in fp32 all
+    that have AVX2; in bf16 those of this maker with these instructions."""
     _, flags = _read()
-    if shared.precision == "fp32" and "avx2" in flags:
+    if precision == "fp32" and "avx2" in flags:
         return PORTABLE
     return name()
 

@@ -49,7 +49,7 @@ def _here(shared: SharedParams) -> dict[str, str]:
 
 def _processor(shared: SharedParams) -> str:
     if shared.device == "cpu":
-        return processor.kind(shared)
+        return processor.kind(shared.precision)
     # results of a GPU may have been fetched to a machine without one
     return torch.cuda.get_device_name() if torch.cuda.is_available() else "no GPU"
 

@@ -247,12 +247,12 @@ def versions() -> str:
 
 
 def _processor(key: Mapping[str, Any]) -> str:
-    """Returns the processor, or the GPU, if a result in the precision and on the device of `key`
-    differs from one kind to another."""
+    """Returns the processors, or the GPU, that compute the same bytes as this one in the precision
+    and on the device of `key`."""
     if key.get("device", "cpu") != "cpu":
         torch: Any = sys.modules["torch"]  # such a stage has imported it; others are spared it
         return str(torch.cuda.get_device_name())
-    return "" if key.get("precision", "fp32") == "fp32" else processor.name()
+    return processor.kind(key.get("precision", "fp32"))
 
 
 def _imported() -> list[Path]:
