@@ -39,7 +39,7 @@ LEARNING = (
     Curve("Memory, NLL in its own latents", "train_rnn", "step", "held_out_nll", "training step"),
 )
 CONTROLLER = (
-    Curve("Controller, population mean", "train_controller", "generation", "mean", "generation"),
+    Curve("Controller, training fitness", "train_controller", "generation", "mean", "generation"),
     Curve("Controller, validation", "train_controller", "generation", "validation", "generation"),
 )
 
@@ -95,9 +95,10 @@ def variant_panels(mine: dict[str, list[RunRecord]]) -> list[Panel]:
     """Returns the panel with the mean returns of every variant, none without runs; `mine` are runs
     by variant."""
     rows = [
-        (name, TITLES[name], np.array([run.metrics["evaluate"]["mean"] for run in found]))
+        (name, f"{TITLES[name]}, {len(found)} seed{'s' * (len(found) > 1)}",
+         np.array([run.metrics["evaluate"]["mean"] for run in found]))
         for name, found in mine.items()
-    ]
+    ]  # fmt: skip
     if not rows:
         return []
     says = "; ".join(f"{title}: {values.mean():.1f}" for _, title, values in rows)

@@ -30,7 +30,7 @@ TEMPLATE = Path(__file__).with_name("report.html")
 COLUMNS: tuple[Column, ...] = (
     (f"first {PAPER_EPISODES}", "evaluate.first_mean", 1),
     ("± std", "evaluate.first_std", 1),
-    ("IQM", "evaluate.iqm", 1),
+    ("IQM over tracks", "evaluate.iqm", 1),
     ("median", "evaluate.median", 1),
     (f"below {FAILED} (%)", "evaluate.failed_percent", 2),
     ("min", "evaluate.min", 0),

@@ -12,7 +12,8 @@ DEVELOPMENT, EVALUATION, TRAINING = "development", "evaluation", "training"
 ABOUT = {
     DEVELOPMENT: "The defaults were chosen with returns on development tracks in sight, so that "
     "returns on them may be optimistic. Evaluation drives other tracks from now on.",
-    EVALUATION: "Nobody looked at returns on the evaluation tracks while choosing the defaults.",
+    EVALUATION: "Nobody had looked at returns on these evaluation tracks when the defaults were "
+    "chosen.",
 }
 """What is to be said of tracks, by their name."""
 
