@@ -59,9 +59,10 @@ CLAIMS = (
             *(f"train_rnn.open_loop_mse_{steps}" for steps in (1, 5, 15, 50)),
         ),
         "The NLL itself is limited by the noise of the posterior, which differs between the "
-        "models: the gain compares, with a filter of the same latents; it is larger, too, where the "
-        "filter is worse. “About as fast” names no side: the ratio of the seconds tells. Of the open-loop errors the claim does not speak: they are of memory and decoder "
-        "together, and the decoders differ.",
+        "models: the gain compares, with a filter of the same latents. It is also larger where the "
+        "filter is worse. “About as fast” names no side: the ratio of the seconds tells. Of the "
+        "open-loop errors the claim does not speak: they are of memory and decoder together, and "
+        "the decoders differ.",
         "Runs before the filter gave memory and baseline sampled latents: a memory beats the last "
         "one by averaging the noise of the posterior away, and that noise differs between the "
         "models.",

@@ -59,7 +59,9 @@ class BusyError(UserError):
 def check_committed() -> None:
     """Raises UserError unless the pipeline and its records are committed: an experiment runs what
     is, and a result names the commit that it came from."""
-    if changed := _git("status", "--porcelain", "--untracked-files=no", "--", *CODE, *RECORDS):
+    changed = _git("status", "--porcelain", "--untracked-files=no", "--", *RECORDS)
+    # a module that git does not know would be missing in the clone
+    if changed := changed or _git("status", "--porcelain", "--untracked-files=all", "--", *CODE):
         raise UserError(f"{changed.split()[-1]}: not committed; a result names its commit")
 
 

@@ -12,8 +12,9 @@ from typing import Any
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
-from study.grid import Cell
+from study.grid import OURS, THEIRS, Cell
 from wm.core.errors import UserError
+from wm.core.params import VISION_MODELS
 
 NO_RESULT = ("workers", "executor", "scheduler", "film")
 """Keys of params.yaml that change no result of a run."""
@@ -81,11 +82,15 @@ def has(document: dict[str, Any], values: dict[str, Any]) -> bool:
 
 def digest(document: dict[str, Any]) -> str:
     """Returns 12 hex digits that stand for what the cells of a study start from, params.yaml with
-    the study's settings: equal where only keys of NO_RESULT and of OF_EVERY_CELL, and the presets
-    of other scales, differ."""
-    scale = document["scale"]
-    common = {key: of for key, of in document.items() if key not in (*NO_RESULT, *OF_EVERY_CELL)}
-    common["presets"] = {scale: document["presets"][scale]}
+    the study's settings: equal where only keys of NO_RESULT and of OF_EVERY_CELL, the presets of
+    other scales, and the sections of vision models besides the pair's differ. That a model that
+    came later has other parameters in one cell than in another is not noticed."""
+    scale, pair = document["scale"], (OURS, THEIRS)
+    later = {f"train_{name}" for name in VISION_MODELS if name not in pair}
+    left_out = {*NO_RESULT, *OF_EVERY_CELL, *later}
+    common = {key: of for key, of in document.items() if key not in left_out}
+    preset = document["presets"][scale]
+    common["presets"] = {scale: {key: of for key, of in preset.items() if key not in later}}
     return hashlib.sha256(json.dumps(common, sort_keys=True).encode()).hexdigest()[:12]
 
 

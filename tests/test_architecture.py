@@ -134,7 +134,7 @@ def test_every_module_is_in_a_room_and_no_room_is_empty_or_crowded() -> None:
     for folder in [ROOT / "wm", *(path for path in (ROOT / "wm").rglob("*") if path.is_dir())]:
         if folder.name != "__pycache__":
             entries = [p for p in folder.iterdir() if p.name not in ("__pycache__", "__init__.py")]
-            assert 1 <= len(entries) <= LARGEST_ROOM, folder
+            assert 1 <= len(entries) <= LARGEST_ROOM, f"{folder}: make a room of a part of it"
 
 
 def test_a_package_holds_only_a_docstring() -> None:
@@ -264,7 +264,8 @@ def test_costs_are_looked_at_again_whenever_a_result_changes() -> None:
 
 
 def test_dvc_yaml_is_short() -> None:
-    assert len((ROOT / "dvc.yaml").read_text().splitlines()) <= 240
+    others = len(VISION_MODELS) - 2  # besides the pair, each with a stage
+    assert len((ROOT / "dvc.yaml").read_text().splitlines()) <= 240 + 25 * others
 
 
 def test_collecting_knows_no_network() -> None:

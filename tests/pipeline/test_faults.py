@@ -13,6 +13,7 @@ from tests.conftest import Command
 from tests.pipeline.forked_stages import ForkedStages
 from verify.stage import STAGES
 from verify.workspace import ROOT, edit, outputs, remove, set_param
+from wm.core.params import VISION_MODELS
 
 
 @pytest.fixture(scope="module")
@@ -88,7 +89,10 @@ def test_a_stage_by_hand_names_the_missing_input(
     ("command", "reason"),
     [
         (["stages.train_vision"], "data/episodes: not found"),
-        (["stages.train_vision", "gan"], "vision model 'gan': not one of vae, vaegan"),
+        (
+            ["stages.train_vision", "gan"],
+            f"vision model 'gan': not one of {', '.join(VISION_MODELS)}",
+        ),
     ],
 )
 def test_a_vision_model_is_the_one_of_the_params_or_of_the_command(

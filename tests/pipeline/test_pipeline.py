@@ -54,7 +54,8 @@ def test_the_bytes_are_those_of_other_makers_processors(repository: Path) -> Non
     recorded = json.loads(RECORDED.read_text())
     if torch.__version__ != recorded["torch"]:
         pytest.skip("promised of the pinned versions")
-    assert hashes(repository, but=ENCODED) == recorded["hashes"], (
+    found = hashes(repository, but=ENCODED)  # and of other vision models, if there are any
+    assert {path: found.get(path) for path in recorded["hashes"]} == recorded["hashes"], (
         f"recorded on {recorded['processor']}; if results have changed on purpose, record them "
         "again: python -m verify.smoke --record"
     )

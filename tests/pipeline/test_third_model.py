@@ -1,6 +1,7 @@
 """A third vision model in three places: a package, a stage, a section of parameters."""
 
 import json
+import re
 import subprocess
 from pathlib import Path
 
@@ -119,7 +120,10 @@ def add_stage(repository: Path) -> None:
     """The entry in dvc.yaml: train_vae's, under another name."""
     file = repository / "dvc.yaml"
     text = file.read_text()
-    start, end = text.index("  train_vae:\n"), text.index("  train_vaegan:\n")
+    start = text.index("  train_vae:\n")
+    following = re.compile(r"(?m)^  \w+:\n").search(text, start + 1)
+    assert following is not None
+    end = following.start()
     entry = text[start:end].replace("presets.${scale}.train_vae", "@").replace("vae", "tiny")
     entry = entry.replace(', "@"', "")
     text = text[:end] + entry + text[end:]

@@ -211,6 +211,23 @@ def test_a_worker_with_other_kernels_is_refused(
         list(workers.map(square, [1]))
 
 
+def test_a_worker_on_another_kind_of_processor_is_refused_where_its_bytes_would_differ(
+    dask: Dask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As of an Intel in an AMD's run: in bf16, not in fp32."""
+    dask.add_worker()
+    with Cluster(dask.address, build, "bf16") as workers:
+        assert [value for value, *_ in workers.map(square, [2])] == [4]
+    monkeypatch.setattr(cluster.processor, "name", lambda: "another")
+    with (
+        Cluster(dask.address, build, "bf16") as workers,
+        pytest.raises(UserError, match=r"computes bf16 as .*, not as another; start workers anew"),
+    ):
+        list(workers.map(square, [1]))
+    with Cluster(dask.address, build, "fp32") as workers:
+        assert [value for value, *_ in workers.map(square, [2])] == [4]
+
+
 def test_a_worker_of_several_threads_or_of_other_code_is_refused(
     dask: Dask, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -1,3 +1,4 @@
+import copy
 import itertools
 import json
 import shutil
@@ -121,6 +122,17 @@ def test_cells_of_one_study_start_from_the_same_parameters_and_of_another_do_not
     for other in ("precision=bf16", "presets.laptop.evaluate.episodes=7", "encode.batch_size=3",
                   "presets.laptop.train_vaegan.steps=7"):  # fmt: skip
         assert settings.digest(settings.changed(laptop, [other])) != mine
+
+
+def test_a_third_vision_model_joins_the_study_of_the_pair(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    more = copy.deepcopy(DOCUMENT)
+    more["train_tiny"] = {"latent_size": 6}
+    more["presets"]["laptop"]["train_tiny"] = {"steps": 9}
+    assert settings.digest(more) != settings.digest(DOCUMENT)
+    monkeypatch.setattr(settings, "VISION_MODELS", ("tiny", "vae", "vaegan"))
+    assert settings.digest(more) == settings.digest(DOCUMENT)
 
 
 def test_the_studys_command_in_the_readme_goes_on_beside_the_runs_that_are_kept() -> None:

@@ -31,7 +31,7 @@ from typing import Any, Generic, TypeVar
 from distributed import Client, Future, KilledWorker, get_worker
 from distributed.comm.addressing import get_address_host_port
 
-from wm.core import kernels
+from wm.core import kernels, processor
 from wm.core.errors import UserError
 from wm.runtime.checkpoint import versions
 
@@ -84,6 +84,10 @@ class _Client:
     """The digest of the client's code and libraries."""
     kernels: dict[str, str | None]
     """The client's environment variables that choose kernels."""
+    precision: str
+    """The precision that is computed in."""
+    kind: str
+    """The processors that compute the same bytes in it as the client's."""
 
 
 class Cluster(Generic[Context]):
@@ -92,8 +96,9 @@ class Cluster(Generic[Context]):
     A context manager. Leaving it, also by Ctrl-C, drops what no worker has begun.
     """
 
-    def __init__(self, address: str, build: Callable[[], Context]) -> None:
-        """`build` makes a worker's context; it must be picklable (a function or a partial).
+    def __init__(self, address: str, build: Callable[[], Context], precision: str = "fp32") -> None:
+        """`build` makes a worker's context; it must be picklable (a function or a partial). In
+        `precision` all workers compute the same bytes as this process would.
 
         Raises UserError when no scheduler answers at `address`.
         """
@@ -110,7 +115,8 @@ class Cluster(Generic[Context]):
                 f"({_reason(error):.200}); start one and give its address, such as "
                 "tcp://host:8786, or set executor to process"
             ) from error
-        self._name = _Client(uuid.uuid4().hex, os.getcwd(), CODE, _kernels())
+        kind = processor.kind(precision)
+        self._name = _Client(uuid.uuid4().hex, os.getcwd(), CODE, _kernels(), precision, kind)
         self._build = build
 
     def __enter__(self) -> Cluster[Context]:
@@ -258,7 +264,8 @@ def _causes(error: BaseException) -> list[BaseException]:
 
 _START = (
     "start workers anew by `PYTHONPATH=. dask worker ADDRESS --nthreads 1`, with the libraries of "
-    "constraints.txt, in a checkout of the same commit that shares its files"
+    "constraints.txt, in a checkout of the same commit that shares its files; for bf16 on one kind "
+    "of processor"
 )
 _contexts: OrderedDict[str, Any] = OrderedDict()
 _one_task = threading.Lock()
@@ -275,6 +282,8 @@ def perform(task: bytes) -> Any:
         if wanted:
             lines = " ".join(f"{name}={value or ''}" for name, value in sorted(wanted.items()))
             raise _refusal(f"its environment is not that of the stages, {lines}")
+        if (kind := processor.kind(client.precision)) != client.kind:
+            raise _refusal(f"computes {client.precision} as {kind} does, not as {client.kind}")
         if get_worker().state.nthreads != 1:
             raise _refusal("has several threads, and networks and environments of one")
         try:

@@ -61,7 +61,9 @@ def create_executor(
             f"params.yaml: executor: dask needs {error.name}; "
             "pip install -c constraints.txt '.[cluster]'"
         ) from None
-    return Cluster(shared.scheduler, build)
+    # a GPU's kind is nobody's business here: what differs is said beside the result
+    precision = shared.precision if shared.device == "cpu" else "fp32"
+    return Cluster(shared.scheduler, build, precision)
 
 
 class Processes(Generic[Context]):

@@ -10,8 +10,8 @@ import pytest
 
 from wm.control.policy import controller
 from wm.control.policy.controller import ControllerConfig
-from wm.control.training import plan
 from wm.control.training.directions import coordinates, principal
+from wm.control.training.search import drive, phases
 from wm.control.training.settings import SearchPhase, TrainController
 from wm.control.training.tracks import Drives
 from wm.core import params
@@ -68,7 +68,7 @@ def train(inputs: str = "zh") -> TrainController:
 
 def test_each_phase_has_its_directions() -> None:
     on_h = controller.reads_memory(ControllerConfig(**_config("zh")), Z, H)
-    one, two, three = plan.phases(train(), on_h, Fans())  # type: ignore[arg-type]
+    one, two, three = phases(train(), on_h, Fans())  # type: ignore[arg-type]
     mean = np.zeros(len(on_h))
     assert (one.directions(mean) == coordinates(~on_h)).all()
     assert (two.directions(mean) == principal(on_h, STATES, 2)).all()
@@ -78,7 +78,7 @@ def test_each_phase_has_its_directions() -> None:
 
 def test_without_memory_all_phases_have_all_weights() -> None:
     on_h = controller.reads_memory(ControllerConfig(**_config("z")), Z, H)
-    for phase in plan.phases(train("z"), on_h, Fans()):  # type: ignore[arg-type]
+    for phase in phases(train("z"), on_h, Fans()):  # type: ignore[arg-type]
         assert (phase.directions(np.zeros(len(on_h))) == np.eye(3 * (Z + 1))).all()
 
 
@@ -86,7 +86,7 @@ def test_tracks_come_back_within_their_phase() -> None:
     fitness, drives = Fans(), []
     for _ in range(train().generations):
         vectors = np.zeros((4, 2))
-        drives.append(plan.drive(train(), fitness, vectors, drives))  # type: ignore[arg-type]
+        drives.append(drive(train(), fitness, vectors, drives))  # type: ignore[arg-type]
     assert [generation.seeds for generation in drives] == [
         [0], [100],
         [200, 201, 202], [300, 200, 201], [400, 200, 201],
