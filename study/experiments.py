@@ -46,8 +46,6 @@ RECORDS = ("params.yaml", "dvc.lock", "metrics", "plots")
 CLONES = Path(".dvc/tmp/study")
 """Where the clones lie that DVC runs the cells in. What a kill leaves of one is replaced by the
 cell's next."""
-
-
 NOT_IN_CACHE = (FileNotFoundError, DataIndexDirError)
 """What DVC raises for a file, and for a folder, whose content its cache does not have."""
 
@@ -249,18 +247,18 @@ def keep_failure(cell: Cell, error: str) -> RunRecord:
 
 def output_hashes(revision: str) -> dict[str, dict[str, str]]:
     """Returns stage -> path -> hash of what dvc.lock says of a revision's outputs."""
-    return _locked(revision, "outs")
+    return _hashes(_locked(revision), "outs")
 
 
-def _locked(revision: str, side: str) -> dict[str, dict[str, str]]:
+def _hashes(stages: dict[str, dict[str, Any]], side: str) -> dict[str, dict[str, str]]:
     """Returns stage -> path -> hash of one side, `deps` or `outs`, of the stages in dvc.lock."""
     return {
         name: {entry["path"]: entry["md5"] for entry in stage.get(side, [])}
-        for name, stage in _locked_stages(revision).items()
+        for name, stage in stages.items()
     }
 
 
-def _locked_stages(revision: str) -> dict[str, dict[str, Any]]:
+def _locked(revision: str) -> dict[str, dict[str, Any]]:
     """Returns what dvc.lock says of a revision's stages, by their names."""
     try:
         lock = settings.read(_git("show", f"{revision}:dvc.lock"))
@@ -274,9 +272,9 @@ def _fits_together(revision: str) -> bool:
     """Returns whether all stages of a run read what the others wrote, and the parameters that are
     params.yaml's. An experiment of the same name that somebody ran with fewer targets still has the
     commit's metrics of the others."""
-    document, stages = params_at(revision), _locked_stages(revision)
+    document, stages = params_at(revision), _locked(revision)
     names = _names(document["vision"]).values()
-    written, read = output_hashes(revision), _locked(revision, "deps")
+    written, read = _hashes(stages, "outs"), _hashes(stages, "deps")
     if not {*names} <= {*written}:
         return False
     known = [stages[name].get("params", {}).get("params.yaml", {}) for name in names]

@@ -4,8 +4,8 @@ DVC deletes a stage's outputs before it runs it, so the state lives apart, in
 `checkpoints/<stage>-<key>/`. The key hashes the stage's parameters, its inputs' content and the
 code that it has imported, but for this room, which changes no result; and the processor, where
 another kind computes other bytes: a run with other parameters, inputs or layers never sees the
-state. It is removed when the stage has succeeded, unless another
-process waits for it (`dvc queue start -j 2`): that one finishes at once with the last state.
+state. It is removed when the stage has succeeded, unless another process waits for it
+(`dvc queue start -j 2`): that one finishes at once with the last state.
 """
 
 from __future__ import annotations

@@ -282,8 +282,6 @@ def perform(task: bytes) -> Any:
         if wanted:
             lines = " ".join(f"{name}={value or ''}" for name, value in sorted(wanted.items()))
             raise _refusal(f"its environment is not that of the stages, {lines}")
-        if (kind := processor.kind(client.precision)) != client.kind:
-            raise _refusal(f"computes {client.precision} as {kind} does, not as {client.kind}")
         if get_worker().state.nthreads != 1:
             raise _refusal("has several threads, and networks and environments of one")
         try:
@@ -292,6 +290,9 @@ def perform(task: bytes) -> Any:
             raise _refusal(f"{client.folder} is not there ({error.strerror})") from None
         build, function, item = pickle.loads(work)
         if client.name not in _contexts:
+            # once a client: the system's description of the processor is long
+            if (kind := processor.kind(client.precision)) != client.kind:
+                raise _refusal(f"computes {client.precision} as {kind} does, not as {client.kind}")
             _contexts[client.name] = build()
             if len(_contexts) > KEPT:
                 _contexts.popitem(last=False)
