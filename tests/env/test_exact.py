@@ -20,7 +20,7 @@ from wm.env import official
 from wm.env.exact import checked
 from wm.env.exact.environment import ExactCarRacing, _turn, make
 from wm.env.exact.polygons import CAR_CORNERS
-from wm.env.exact.row import pixel
+from wm.env.exact.row import compiled, pixel
 from wm.env.exact.window import observe
 from wm.env.official import preprocess
 
@@ -226,3 +226,10 @@ def test_the_first_of_the_episodes_are_checked() -> None:
     assert drives.tracks == [evaluation_seed(5 + i) for i in range(drives.episodes)]
     made: Any = checked.maker(drives)
     assert made.args == (drives.tracks[:2],)
+
+
+def test_without_a_folder_to_keep_it_the_code_is_compiled_all_the_same(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("numba.core.caching.CompileResultCacheImpl._locator_classes", [])
+    assert compiled(lambda x: x + 1)(2) == 3

@@ -109,12 +109,13 @@ def test_other_params_or_inputs_never_see_it(tmp_path: Path) -> None:
     folder.mkdir()
     (folder / "x").write_text("1")
 
-    def where(**key: int) -> Path:
+    def where(**key: Any) -> Path:
         return Checkpoint("stage", key, [folder]).directory
 
     first = where(a=1)
     assert where(a=1) == first
     assert where(a=2) != first
+    assert where(phases={"z": 1, "h": 2}) != where(phases={"h": 2, "z": 1})
     (folder / "x").write_text("2")
     assert where(a=1) != first
 
@@ -383,3 +384,30 @@ def test_elapsed_counts_earlier_attempts(monkeypatch: pytest.MonkeyPatch) -> Non
         checkpoint.load()
         clock[0] += 2
         assert checkpoint.elapsed() == 42
+
+
+def test_a_checkpoint_that_cannot_be_removed_costs_no_finished_stage(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def refuse(path: Path, target: Path) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    with Checkpoint("stage", {}, []) as checkpoint:
+        checkpoint.save({"step": 3})
+        monkeypatch.setattr(Path, "rename", refuse)
+    expected = f"notice: {checkpoint.directory}: cannot be removed: Permission denied\n"
+    assert capsys.readouterr().err == expected
+    with Checkpoint("stage", {}, []) as again:
+        assert again.load() == {"step": 3}
+
+
+def test_a_file_system_without_locks_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(file: IO[str], operation: int) -> None:
+        raise OSError(38, "Function not implemented")
+
+    monkeypatch.setattr("fcntl.flock", refuse)
+    with (
+        pytest.raises(UserError, match=r"lock: cannot be locked \(Function not implemented\)"),
+        Checkpoint("stage", {}, []),
+    ):
+        pass

@@ -62,6 +62,8 @@ def test_a_developer_may_ask_for_the_traceback(
         (UserError("no such thing"), "error: no such thing"),
         (OSError(28, "No space left"), "error: [Errno 28] No space left"),
         (TimeoutError(), "error: TimeoutError"),
+        (MemoryError(), "error: out of memory"),
+        (RuntimeError("you can't allocate memory"), "error: you can't allocate memory"),
         (KeyboardInterrupt(), 130),
     ],
 )

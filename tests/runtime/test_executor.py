@@ -106,3 +106,12 @@ def test_ctrl_c_while_workers_start_is_one_line(after: float) -> None:
     os.killpg(process.pid, signal.SIGINT)
     assert process.communicate(timeout=30)[1] == "interrupted: run it again, long stages resume\n"
     assert process.returncode == 130
+
+
+def test_without_semaphores_the_line_says_what_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*arguments: object, **keywords: object) -> None:
+        raise FileNotFoundError(2, "No such file or directory")  # as sem_open without /dev/shm
+
+    monkeypatch.setattr("wm.runtime.executor.ProcessPoolExecutor", refuse)
+    with pytest.raises(UserError, match=r"\(No such file or directory\).*/dev/shm must be there"):
+        Processes(1, build)

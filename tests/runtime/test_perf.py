@@ -93,7 +93,15 @@ def test_a_failed_stage_leaves_no_record() -> None:
     assert not perf.PATH.exists()
 
 
-@pytest.mark.parametrize("content", ["<<<<<<< HEAD", "[]", "null", '{"encode": {"seconds": NaN}}'])
+RESULT = perf.digest(b"one")
+
+
+@pytest.mark.parametrize("content", [
+    "<<<<<<< HEAD", "[]", "null", '{"encode": {"seconds": NaN}}',
+    '{"collect": {"result": ["a"]}}', f'{{"collect": {{"{RESULT}": 5}}}}',
+    f'{{"collect": {{"result": "{RESULT}", "peak_memory_mb": "x"}}}}',
+    f'{{"collect": {{"{RESULT}": {{"result": "{RESULT}", "peak_memory_mb": "x"}}}}}}',
+])  # fmt: skip
 @pytest.mark.parametrize("file", ["metrics/perf.json", "checkpoints/costs.json"])
 def test_a_damaged_record_costs_no_finished_stage(content: str, file: str) -> None:
     Path(file).parent.mkdir()

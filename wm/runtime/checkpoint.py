@@ -102,7 +102,7 @@ class Checkpoint:
         States are stored by `serializer`, by default as JSON.
         """
         self._serializer = serializer or JsonSerializer()
-        digest = hashlib.sha256(json.dumps(key, sort_keys=True).encode())
+        digest = hashlib.sha256(json.dumps(key).encode())  # phases of a search have an order
         digest.update(f"{FORMAT} {versions()} {_processor(key)}".encode())
         for file in [*_imported(), *map(Path, deps)]:
             digest.update(_content(file))
@@ -132,8 +132,10 @@ class Checkpoint:
                             file=sys.stderr,
                             flush=True,
                         )
-                        with contextlib.suppress(OSError):  # the folder is just being removed
-                            file = waiting.enter_context(open(self.directory / "waiting", "w"))
+                        # the folder is just being removed; NFS shares no lock of a file that is
+                        # not open for reading
+                        with contextlib.suppress(OSError):
+                            file = waiting.enter_context(open(self.directory / "waiting", "a+"))
                             fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
                     time.sleep(POLL)
         self._started = self._saved = time.monotonic()
@@ -151,7 +153,13 @@ class Checkpoint:
                 if not self._is_awaited():
                     # in one step: half a checkpoint would be taken for one
                     done = self.directory.with_name(DONE + self.directory.name)
-                    self.directory.rename(done)
+                    try:
+                        self.directory.rename(done)
+                    except OSError as error:  # worth less than what the stage has made
+                        print(
+                            f"notice: {self.directory}: cannot be removed: {error.strerror}",
+                            file=sys.stderr,
+                        )
                     shutil.rmtree(done, ignore_errors=True)
         self._lock.close()
         self._lock = None
@@ -177,6 +185,12 @@ class Checkpoint:
             raise
         except FileNotFoundError:
             pass
+        except OSError as error:
+            lock.close()
+            raise UserError(
+                f"{lock.name}: cannot be locked ({error.strerror}); put the checkout on a file "
+                "system that has flock"
+            ) from None
         lock.close()
         return None
 

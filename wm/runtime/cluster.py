@@ -56,7 +56,7 @@ def _digest() -> str:
     by room, and the versions of libraries."""
     digest = hashlib.sha256()
     package = Path(__file__).parents[1]
-    for path in sorted(package.rglob("*.py")):
+    for path in sorted(package.rglob("[!.]*.py")):  # an editor's are hidden
         digest.update(path.relative_to(package).as_posix().encode())
         digest.update(path.read_bytes())
     digest.update(versions().encode())

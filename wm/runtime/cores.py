@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import math
 import os
 import sys
 import tempfile
@@ -22,6 +23,10 @@ NOTICE = 30.0
 PATIENCE = 600.0
 """Seconds after which a process waits no more: the others have perhaps been stopped (Ctrl-Z)."""
 
+CGROUPS = Path("/sys/fs/cgroup")
+QUOTA = (("cpu.max",), ("cpu/cpu.cfs_quota_us", "cpu/cpu.cfs_period_us"))
+"""Where the kernel says how much CPU time a container has in how long a time: version 2, 1."""
+
 _patient = True  # until this process has waited that long, once
 
 
@@ -33,8 +38,17 @@ def usable() -> list[int]:
 
 
 def count() -> int:
-    """Returns the number of cores that this process may use."""
-    return len(usable())
+    """Returns the number of cores that this process may use: of a container whose CPU time is
+    limited, as many as it has time for."""
+    cores = len(usable())
+    for files in QUOTA:
+        try:
+            limit, period = " ".join((CGROUPS / name).read_text() for name in files).split()
+            if int(limit) > 0:
+                return min(cores, math.ceil(int(limit) / int(period)))
+        except (OSError, ValueError):  # no such file, or "max": no limit
+            continue
+    return cores
 
 
 @contextlib.contextmanager
@@ -43,17 +57,25 @@ def core_lock() -> Iterator[None]:
 
     A process that has waited PATIENCE seconds for one goes on without, and never waits again.
     """
-    with contextlib.ExitStack() as held:
-        # a courtesy to other runs, not worth a failure where there is no room or no lock for it
-        with contextlib.suppress(OSError):
-            _acquire([held.enter_context(_open(core)) for core in usable()])
+    held = None
+    # a courtesy to other runs, not worth a failure where there is no room or no lock for it
+    with contextlib.suppress(OSError):
+        held = _acquire()
+    try:
         yield
+    finally:
+        if held is not None:
+            os.close(held)  # and with it the lock
 
 
-def _acquire(files: list[int]) -> None:
+def _acquire() -> int | None:
+    """Returns a file that is open and locked; None after a wait that was too long."""
     global _patient
     started, told = time.monotonic(), False
-    while not any(_lock(file) for file in files) and _patient:
+    while True:
+        for core in usable():
+            if (file := _locked(core)) is not None:
+                return file
         waited = time.monotonic() - started
         if waited >= PATIENCE:
             _patient = False
@@ -65,24 +87,22 @@ def _acquire(files: list[int]) -> None:
                 file=sys.stderr,
                 flush=True,
             )
+        if not _patient:
+            return None
         time.sleep(POLL)
 
 
-@contextlib.contextmanager
-def _open(core: int) -> Iterator[int]:
+def _locked(core: int) -> int | None:
+    """Returns the core's file, open and locked; None where another process holds it."""
     folder = Path(tempfile.gettempdir()) / f"world-models-cores-{os.getuid()}"
     folder.mkdir(mode=0o700, exist_ok=True)
     flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
     file = os.open(folder / str(core), flags, 0o600)
     try:
-        yield file
-    finally:
-        os.close(file)  # and with it the lock
-
-
-def _lock(file: int) -> bool:
-    try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
+    except OSError as error:
+        os.close(file)
+        if isinstance(error, BlockingIOError):
+            return None
+        raise
+    return file

@@ -35,13 +35,13 @@ def main(run: Callable[[], None]) -> None:
         print(f"error: {error}{dvc.way_back()}", file=sys.stderr)
         raise SystemExit(1) from None
     except (OSError, MemoryError, RuntimeError) as error:
-        if isinstance(error, RuntimeError) and not _is_out_of_memory(error):
-            raise  # a mistake of ours: its traceback is what is needed
-        if os.environ.get(TRACEBACK):
+        if os.environ.get(TRACEBACK) or _is_a_mistake(error):
             raise
-        reason = " ".join(str(error).split()) or "out of memory"
-        line = f"error: {reason}; mend it and run it again: long stages resume{dvc.way_back()}"
-        print(line, file=sys.stderr)
+        print(
+            f"error: {_reason(error)}; mend it and run it again: long stages resume"
+            f"{dvc.way_back()}",
+            file=sys.stderr,
+        )
         raise SystemExit(1) from None
     except KeyboardInterrupt:
         _ignore_signals()  # a second Ctrl-C would end in a traceback
@@ -54,10 +54,10 @@ def command(run: Callable[[], None]) -> None:
     line on stderr and exit code 1; Ctrl-C ends it without a word."""
     try:
         run()
-    except (UserError, OSError) as error:
-        if os.environ.get(TRACEBACK):
+    except (UserError, OSError, MemoryError, RuntimeError) as error:
+        if os.environ.get(TRACEBACK) or _is_a_mistake(error):
             raise
-        sys.exit(f"error: {' '.join(str(error).split()) or type(error).__name__}")
+        sys.exit(f"error: {_reason(error)}")
     except KeyboardInterrupt:
         sys.exit(130)
 
@@ -67,7 +67,17 @@ def _ignore_signals() -> None:
         signal.signal(name, signal.SIG_IGN)
 
 
-def _is_out_of_memory(error: RuntimeError) -> bool:
+def _is_a_mistake(error: Exception) -> bool:
+    """Whether an error is our own, whose traceback is what is needed: a RuntimeError that is not
+    torch's for want of memory."""
     # by name: torch, whose class it is, is not imported for a stage that has none of it; on a CPU
     # torch has no class for it
-    return type(error).__name__ == "OutOfMemoryError" or "can't allocate memory" in str(error)
+    if type(error).__name__ == "OutOfMemoryError" or "can't allocate memory" in str(error):
+        return False
+    return isinstance(error, RuntimeError)
+
+
+def _reason(error: Exception) -> str:
+    """Returns what an error says, in one line."""
+    nothing_said = "out of memory" if isinstance(error, MemoryError) else type(error).__name__
+    return " ".join(str(error).split()) or nothing_said

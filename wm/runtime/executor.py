@@ -75,12 +75,18 @@ class Processes(Generic[Context]):
 
     def __init__(self, workers: int | None, build: Callable[[], Context]) -> None:
         self._others = multiprocessing.active_children()
-        self._pool = ProcessPoolExecutor(
-            workers or cores.count(),
-            mp_context=multiprocessing.get_context("spawn"),
-            initializer=_start,
-            initargs=(build,),
-        )
+        try:
+            self._pool = ProcessPoolExecutor(
+                workers or cores.count(),
+                mp_context=multiprocessing.get_context("spawn"),
+                initializer=_start,
+                initargs=(build,),
+            )
+        except OSError as error:
+            raise UserError(
+                f"workers cannot be started ({error.strerror}); they need semaphores, for which "
+                "/dev/shm must be there and writable"
+            ) from None
 
     def __enter__(self) -> Processes[Context]:
         return self

@@ -90,10 +90,11 @@ def update(paid: Costs) -> None:
     # two stages may finish at once
     with open(kept_in.with_suffix(".lock"), "w") as held:
         fcntl.flock(held, fcntl.LOCK_EX)
-        shown, kept = _read(PATH), _read(kept_in)
+        shown = _records(_read(PATH))
+        kept = {stage: _records(of) for stage, of in _read(kept_in).items()}
         for costs in (shown, paid):
             for stage, record in costs.items():
-                if result := record.get("result"):
+                if result := record["result"]:
                     known = kept.setdefault(stage, {})
                     known[result] = record | _peak(record, known.get(result, {}))
         artifacts.write_json(kept_in, kept)
@@ -127,8 +128,19 @@ def _read(path: Path) -> Costs:
     what a stage has made is worth more than what others have cost."""
     try:
         content = artifacts.read_json(path)
-    except UserError:
-        return {}
-    if not isinstance(content, dict) or artifacts.first_not_finite(content):
+        if not isinstance(content, dict) or artifacts.first_not_finite(content):
+            return {}
+    except (UserError, RecursionError):
         return {}
     return {name: record for name, record in content.items() if isinstance(record, dict)}
+
+
+def _records(content: Costs) -> Costs:
+    """Returns what is a record as `measure` makes it: a result's digest, and numbers."""
+    return {
+        name: record
+        for name, record in content.items()
+        if isinstance(record, dict)
+        and isinstance(record.get("result"), str)
+        and all(isinstance(of, int | float) for key, of in record.items() if key != "result")
+    }

@@ -26,20 +26,28 @@ from wm.core import car_racing
 from wm.env.exact.shares import CELL, CELLS, OPENING, PLACE, PLACES
 
 F = TypeVar("F", bound=Callable[..., Any])
-SOURCES = [*Path(__file__).parent.glob("*.py"), Path(car_racing.__file__), Path(official.__file__)]
+SOURCES = [
+    *Path(__file__).parent.glob("[!.]*.py"),  # an editor's are hidden
+    Path(car_racing.__file__),
+    Path(official.__file__),
+]
 """What the compiled code is made from."""
 
 
 def compiled(function: F, allocates: bool = False, inline: bool = False) -> F:
-    """Compiles a function when it is first called, and keeps the result on disk.
+    """Compiles a function when it is first called, and keeps the result on disk, where there is a
+    folder for it that can be written.
 
     Only one that `allocates` arrays counts references to them: atomic operations, which took half
     of the time. Its callers must be such, too. One to `inline` has no call of its own, which would
     pass seven numbers for each array.
     """
     compiler: Any = njit  # its types leave out _nrt: whether references are counted
-    options = {"cache": True, "error_model": "numpy", "_nrt": allocates, "forceinline": inline}
-    dispatcher = compiler(**options)(function)
+    options = {"error_model": "numpy", "_nrt": allocates, "forceinline": inline}
+    try:
+        dispatcher = compiler(**options, cache=True)(function)
+    except RuntimeError:  # neither beside the code nor in the home
+        return compiler(**options)(function)
     # numba sees an edit of a function's own file, not of the files of what it calls
     newest = max(file.stat().st_mtime for file in SOURCES)
     for kept in Path(dispatcher.stats.cache_path).glob("*.nbi"):
