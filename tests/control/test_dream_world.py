@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from tests.control.test_controller import config
 from tests.control.test_driving import SHARED
@@ -21,6 +22,7 @@ from wm.memory.latents import LatentEpisode
 from wm.memory.networks import mixture, trained
 from wm.memory.networks.mdnrnn import MDNRNN, MdnRnnConfig
 from wm.memory.networks.mixture import Mixture
+from wm.nn.functions import exp
 from wm.runtime.executor import Processes
 
 Z, H, STEPS = 4, 8, 6
@@ -150,6 +152,35 @@ def test_draws_follow_the_mixture() -> None:
     # the largest number below 1 chooses the last one, whatever the weights' rounded sum
     edge = draw(chosen, torch.full((1, 2), 1 - 2**-24), torch.zeros(1, 2), 1.0)
     torch.testing.assert_close(edge, chosen.mean[:, 0, -1])
+
+
+class Names(TorchDispatchMode):
+    """Keeps the names of what torch computes."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.seen: set[str] = set()
+
+    def __torch_dispatch__(self, function, types, arguments=(), keywords=None):  # type: ignore[no-untyped-def]
+        self.seen.add(function.__name__.split(".")[0])
+        return function(*arguments, **(keywords or {}))
+
+
+def test_a_draw_needs_no_sum_that_a_gpu_refuses() -> None:
+    """Of a running sum on a GPU torch says that it does not repeat, and stops."""
+    torch.manual_seed(0)
+    logits, mean, logstd = torch.randn(3, 500, 1, 5, 2)
+    mixture_ = Mixture(torch.log_softmax(logits, dim=2), mean, logstd)
+    uniform, normal = torch.rand(500, 2), torch.randn(500, 2)
+    with Names() as names:
+        drawn = draw(mixture_, uniform, normal, 0.7)
+    assert "stack" in names.seen
+    assert "cumsum" not in names.seen
+    summed = torch.softmax(mixture_.logpi[:, 0] / 0.7, dim=1).cumsum(dim=1)
+    component = (uniform[:, None] >= summed).sum(1, keepdim=True).clamp(max=4)
+    chosen = mixture_.mean[:, 0].gather(1, component)[:, 0]
+    std = exp(mixture_.logstd[:, 0].gather(1, component)[:, 0]) * 0.7**0.5
+    assert torch.equal(drawn, chosen + std * normal)
 
 
 def test_a_dream_of_no_episode_is_one_line(dream: Dream, tmp_path: Path) -> None:

@@ -43,6 +43,12 @@ def learner(hidden_size: int = 24) -> MdnRnnLearner:
     )
 
 
+def test_a_memory_that_was_loaded_trains_on() -> None:
+    """cuDNN has no gradient of an LSTM in eval mode, in which a memory is loaded."""
+    loaded = MDNRNN(3, MdnRnnConfig(hidden_size=4, mixtures=2)).eval()
+    assert MdnRnnLearner(loaded, 1e-2, 1.0, no_autocast()).model.training
+
+
 def test_the_heads_learn_the_step_that_they_are_asked_about() -> None:
     """Reward and done of step t must be predictable from (z[t], a[t]) and nothing later."""
     ends = []

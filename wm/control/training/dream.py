@@ -8,6 +8,7 @@ names a track: the candidates of a generation share both.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import accumulate
 from pathlib import Path
 
 import numpy as np
@@ -124,7 +125,11 @@ class DreamWorker:
     @torch.inference_mode()
     def dream(self, task: DreamTask) -> tuple[torch.Tensor, torch.Tensor]:
         """Returns the returns of the task's N dreams, float32 (N,), those of a controller together,
-        and the memory's states as the controllers saw them, float32 (steps, N, H)."""
+        and the memory's states as the controllers saw them, float32 (steps, N, H).
+
+        After an end that the memory expects nothing counts. Of an end off the field that is the
+        last step's reward alone, REWARD_FLOOR at the least: less than standing still for long.
+        """
         params, config = self._dream.params, self._dream.config
         count, dreams = len(task.vectors), len(task.seeds)
         starts = [self._start(seed) for seed in task.seeds]
@@ -199,7 +204,10 @@ def draw(
     As wm.memory.networks.mixture.sample, seven times as fast, and the same whatever else is drawn.
     """
     logpi, mean, logstd = (part[:, 0] for part in mixture)
-    passed = uniform[:, None] >= functional.softmax(logpi / temperature, dim=1).cumsum(dim=1)
+    weights = functional.softmax(logpi / temperature, dim=1).double().unbind(1)
+    # cumsum's sums, in double as its own: itself it is refused on a GPU, where it does not repeat
+    summed = torch.stack(list(accumulate(weights)), 1).float()
+    passed = uniform[:, None] >= summed
     component = passed.sum(dim=1, keepdim=True).clamp(max=logpi.shape[1] - 1)
     std = exp(logstd.gather(1, component)[:, 0]) * temperature**0.5
     return mean.gather(1, component)[:, 0] + std * normal

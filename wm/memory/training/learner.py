@@ -44,7 +44,7 @@ class MdnRnnLearner:
     def __init__(
         self, model: MDNRNN, learning_rate: float, clip: float, autocast: torch.autocast
     ) -> None:
-        self.model = model
+        self.model = model.train()  # in eval mode cuDNN has no gradient of an LSTM
         self._clip = clip
         self._autocast = autocast
         self._optimizer = torch.optim.Adam(model.parameters(), lr=learning_rate, fused=True)
