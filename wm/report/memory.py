@@ -64,15 +64,20 @@ def open_loop(
     model saw, the dreamed ones (H, 64, 64, 3)).
     """
     longest = max(len(episode.actions) for episode in latents)
-    context = min(CONTEXT, longest // 2)
+    context = min(CONTEXT, max(longest - max(memory_metrics.HORIZONS), longest // 2))
     horizon = min(max(memory_metrics.HORIZONS), longest - context)
     length = context + horizon
-    mu, actions, frames = [], [], []
+    measured = [0, *(h for h in memory_metrics.HORIZONS if h <= horizon)]
+    mu, actions, frames, first = [], [], [], None
     for file, episode in zip(files, latents, strict=True):
         for start in range(0, len(episode.actions) - length + 1, DREAM_EVERY):
             mu.append(episode.mu[start : start + length + 1])
             actions.append(episode.actions[start : start + length])
-            frames.append(file.frames(range(start + context, start + length + 1)))
+            # not all of them: at the paper's scale they would be 5 GB
+            frames.append(file.frames([start + context + h for h in measured]))
+            if first is None:
+                first = file.frames(range(start + context, start + length + 1))
+    assert first is not None
     device = next(model.parameters()).device
 
     def step(z: np.ndarray, action: np.ndarray, state: Any) -> tuple[np.ndarray, Any]:
@@ -85,7 +90,7 @@ def open_loop(
     metrics = memory_metrics.open_loop(
         lambda z: vision.decode(torch.from_numpy(z)), dreamed, np.stack(frames)
     )
-    return metrics, frames[0], vision.decode(torch.from_numpy(dreamed[0]))
+    return metrics, first, vision.decode(torch.from_numpy(dreamed[0]))
 
 
 def _transitions(episode: LatentEpisode, side: str, index: int) -> Transitions:

@@ -170,19 +170,21 @@ def open_loop(
 
     decode   z (N, Z) -> frames uint8 (N, 64, 64, 3)
     dreamed  (B, H, Z), from `dream`
-    frames   uint8 (B, H + 1, 64, 64, 3): the last frame that the model saw and the H that followed
+    frames   uint8 (B, 1 + M, 64, 64, 3): the last frame that the model saw, and those that followed
+             it by the M horizons that are at most H
 
     Returns the mean squared errors of values in [0, 1] "open_loop_mse_<h>" and "copy_last_mse_<h>"
     for each horizon h <= H. Horizons beyond the data have no key: an error at another horizon
     under their name would be false.
     """
-    if len(frames) != len(dreamed) or frames.shape[1] != dreamed.shape[1] + 1:
-        raise ValueError(f"{dreamed.shape} latents need H + 1 frames, not {frames.shape}")
+    within = [h for h in horizons if h <= dreamed.shape[1]]
+    if len(frames) != len(dreamed) or frames.shape[1] != 1 + len(within):
+        raise ValueError(f"{dreamed.shape} latents need the frames of {within}: {frames.shape}")
     errors = {}
-    for h in (h for h in horizons if h <= dreamed.shape[1]):
+    for place, h in enumerate(within, start=1):
         decoded = [decode(part) for part in shards(dreamed[:, h - 1], BATCH)]
-        errors[f"open_loop_mse_{h}"] = mse(np.concatenate(decoded), frames[:, h])
-        errors[f"copy_last_mse_{h}"] = mse(frames[:, 0], frames[:, h])
+        errors[f"open_loop_mse_{h}"] = mse(np.concatenate(decoded), frames[:, place])
+        errors[f"copy_last_mse_{h}"] = mse(frames[:, 0], frames[:, place])
     return errors
 
 
