@@ -41,6 +41,8 @@ def test_a_car_that_reached_no_tile_for_long_never_will() -> None:
     assert sums[9] == pytest.approx(3.0 - 0.9)
     nearly = value.discounted(episode(rewards[:-1]), 0.9)
     assert len(nearly) < len(rewards) - 1
+    short = value.discounted(episode(rewards[-40:]), 0.9)  # too short to say
+    assert len(short) < 40
 
 
 def test_leaving_the_field_costs_no_more_than_the_memory_learns() -> None:

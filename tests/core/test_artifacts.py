@@ -139,18 +139,20 @@ def test_publish_replaces_whole_or_not_at_all(tmp_path: Path) -> None:
     assert [path.name for path in out.parent.iterdir()] == ["vae"]
 
 
-def test_publish_replaces_a_link_and_leaves_nothing_of_it(tmp_path: Path) -> None:
+@pytest.mark.parametrize("mounted", [True, False])
+def test_publish_replaces_a_link_and_leaves_nothing_of_it(tmp_path: Path, mounted: bool) -> None:
     elsewhere, out = tmp_path / "disk", tmp_path / "models"
-    elsewhere.mkdir()
-    (elsewhere / "kept").touch()
+    if mounted:
+        elsewhere.mkdir()
+        (elsewhere / "kept").touch()
     out.symlink_to(elsewhere)
     for name in ("first", "second"):
         with artifacts.publish(out) as directory:
             (directory / name).touch()
     assert [path.name for path in out.iterdir()] == ["second"]
     assert not out.is_symlink()
-    assert (elsewhere / "kept").exists()
-    assert {path.name for path in tmp_path.iterdir()} == {"disk", "models"}
+    assert (elsewhere / "kept").exists() == mounted
+    assert {path.name for path in tmp_path.iterdir()} - {"disk"} == {"models"}
 
 
 def test_publish_puts_the_old_folder_back_if_the_new_one_cannot_take_its_place(

@@ -186,11 +186,11 @@ def publish(directory: Path | str) -> Iterator[Path]:
     try:
         yield temporary
         try:
-            if directory.exists():
+            if os.path.lexists(directory):  # a link that leads nowhere is in the way too
                 os.replace(directory, old)
             os.replace(temporary, directory)
         except BaseException:  # Ctrl-C too, which comes when a rename is done
-            if old.exists() and not directory.exists():
+            if os.path.lexists(old) and not os.path.lexists(directory):
                 os.replace(old, directory)
             raise
     finally:

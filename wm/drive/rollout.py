@@ -172,8 +172,8 @@ def rollout(
     `terminated`, after `max_steps` steps, or, if `patience` is given, when that many steps have
     reached no new tile; the steps that were left are then charged `STEP_REWARD` each, as if the
     car had stood still. Every step costs `off_road_cost` for each of the four wheels that touch no
-    tile, which the environments of `wm.env.fast` and `wm.env.exact` count. Both are for training
-    only: a reported return has neither.
+    tile, which the environments of `wm.env.fast` and `wm.env.exact` count. An evaluation has
+    neither; a validation of the search and the drives of a round are charged for patience.
 
     With `telemetry` (environment to float32 (K,)) every outcome carries its `Episode`.
     Raises UserError if an environment raises, and if an action is not finite.

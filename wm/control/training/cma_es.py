@@ -111,10 +111,11 @@ class _RunningPhase:
 
     @property
     def sigma(self) -> float:
-        return self._settings.step(self._told - 1) or float(self._strategy.sigma)
+        return self._scheduled or float(self._strategy.sigma)
 
     def ask(self) -> np.ndarray:
-        self._strategy.sigma = self._settings.step(self._told) or self._strategy.sigma
+        self._scheduled = self._settings.step(self._told)
+        self._strategy.sigma = self._scheduled or self._strategy.sigma
         self._asked = self._strategy.ask(self._settings.population)
         return self._start + np.array(self._asked) @ self._directions.T
 

@@ -44,7 +44,8 @@ class Search(Params):
     """How it dreams, where it does."""
     phases: dict[str, SearchPhase] = Field(min_length=1)
     """The phases of the search in their order; each begins at the mean that the one before ended
-    with. Their names are for people."""
+    with. Their names are for people, and for DVC: it sees another order only where a name has
+    changed too."""
     memory_components: int = Field(ge=1)
     """Principal components of h that have a weight where a phase's weights are `components`."""
     memory_tracks: int = Field(ge=1)

@@ -80,7 +80,8 @@ def discounted(episode: LatentEpisode, discount: float) -> np.ndarray:
     none ever after.
     """
     rewards = np.maximum(episode.rewards.astype(np.float64), REWARD_FLOOR)
-    lost = (rewards[-STANDSTILL:] < 0).all() or rewards[-1] == REWARD_FLOOR
+    stands_still = len(rewards) >= STANDSTILL and (rewards[-STANDSTILL:] < 0).all()
+    lost = stands_still or rewards[-1] == REWARD_FLOOR
     sum_ = STEP_REWARD / (1 - discount) if lost else 0.0
     sums = np.empty(len(rewards))
     for step in reversed(range(len(rewards))):
