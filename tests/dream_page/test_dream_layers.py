@@ -74,6 +74,18 @@ def computed(layers: list[Layer], z: np.ndarray) -> np.ndarray:
     return x
 
 
+def dcgan() -> nn.Sequential:
+    """A decoder whose first layer of channels is dense, and normalised channel by channel."""
+    norm = nn.BatchNorm2d(4)
+    for tensor in (norm.weight, norm.bias, norm.running_mean, norm.running_var):
+        assert tensor is not None
+        nn.init.uniform_(tensor, 0.5, 1.5)
+    return nn.Sequential(
+        nn.Linear(3, 4 * 32 * 32), nn.Unflatten(1, (4, 32, 32)), norm, nn.ReLU(),
+        nn.ConvTranspose2d(4, 3, 4, stride=2, padding=1), nn.Sigmoid(),
+    )  # fmt: skip
+
+
 def decoders(folder: Path) -> dict[str, tuple[nn.Module, int]]:
     torch.manual_seed(0)
     return {
@@ -83,11 +95,12 @@ def decoders(folder: Path) -> dict[str, tuple[nn.Module, int]]:
             vaegan.build(vaegan.Config(latent_size=5, channels=3))[1].eval(), 5,
         ),
         "vaegan of the seed's": (networks.decoder_of(made.run(folder) / "vision"), made.Z),
+        "DCGAN's": (dcgan().eval(), 3),
     }  # fmt: skip
 
 
 @pytest.mark.parametrize(
-    "name", ["published", "vae", "vaegan of the vae's", "vaegan of the seed's"]
+    "name", ["published", "vae", "vaegan of the vae's", "vaegan of the seed's", "DCGAN's"]
 )
 def test_layers_compute_what_the_decoder_computes(tmp_path: Path, name: str) -> None:
     decoder, size = decoders(tmp_path)[name]

@@ -161,6 +161,9 @@ def _fold(layer: Layer, norm: nn.BatchNorm1d | nn.BatchNorm2d) -> None:
     shift = -_array(norm.running_mean) * scale
     if norm.affine:
         scale, shift = scale * _array(norm.weight), shift * _array(norm.weight) + _array(norm.bias)
+    if not layer.stride:  # of a dense layer's pixels, each has the channels, which come last
+        pixels = len(layer.bias) // len(scale)
+        scale, shift = np.tile(scale, pixels), np.tile(shift, pixels)
     layer.bias = layer.bias * scale + shift
     layer.weight = layer.weight * (scale if layer.stride else scale[:, None])
 
