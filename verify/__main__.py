@@ -34,6 +34,9 @@ def main() -> None:
     parser.add_argument("--frames", type=int, default=100_000, help="beside gymnasium's")
     parser.add_argument("--seed", type=int, default=0, help="of the moments and the actions")
     arguments = parser.parse_args()
+    for name in ("moments", "seconds", "steps", "frames"):
+        if getattr(arguments, name) < 1:
+            parser.error(f"--{name} counts from 1")
     stages, moments, seed = arguments.stages, arguments.moments, arguments.seed
     results: dict[str, Any] = artifacts.read_json(RESULTS) if RESULTS.exists() else {}
     ran: list[dict[str, Any]] = []

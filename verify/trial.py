@@ -110,5 +110,5 @@ def runs(process: int) -> bool:
     """Returns whether the process runs, and is not a zombie that its starter has yet to see."""
     try:
         return Path(f"/proc/{process}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
-    except FileNotFoundError:
+    except (FileNotFoundError, ProcessLookupError):
         return False
