@@ -81,7 +81,7 @@ def imports(file: str) -> set[str]:
             continue
         for name in names:
             path = Path(*name.split(".")).with_suffix(".py")
-            if name.split(".")[0] in ("wm", "stages", "rounds") and (ROOT / path).is_file():
+            if (ROOT / path).is_file():
                 found.add(path.as_posix())
     return found
 
@@ -294,9 +294,9 @@ CODE = [*(ROOT / "wm").rglob("*.py"), *(ROOT / "stages").glob("*.py")]
 FOLDERS = ("study", "share", "bench", "verify", "play", "rounds")
 TOOLS = [file for folder in FOLDERS for file in (ROOT / folder).rglob("*.py")]
 EXECUTES = re.compile(
-    r"pickle\.loads?\(|allow_pickle=True|weights_only=False"
+    r"pickle\.(?:loads?|Unpickler)\(|from pickle import|allow_pickle\s*=\s*True|weights_only=False"
     r"|torch\.load\((?![^\n]*weights_only=True)"
-    r"|yaml\.(?:unsafe_|full_)?load\(|Loader=|(?<![\w.])(?:eval|exec)\("
+    r"|yaml\.(?:unsafe_|full_)?load\(|Loader=|YAML\((?!typ=\"safe\"\))|(?<![\w.])(?:eval|exec)\("
 )
 CLOCK = re.compile(
     r"\btime\.(?:time|time_ns|ctime|gmtime|localtime|strftime)\(|\bdatetime\b|from time import"
@@ -304,13 +304,19 @@ CLOCK = re.compile(
 
 
 @pytest.mark.parametrize("text", [
-    "pickle.load(file)", "np.load(file, allow_pickle=True)", "torch.load(file)",
+    "pickle.load(file)", "pickle.Unpickler(file)", "from pickle import loads",
+    "np.load(file, allow_pickle=True)", "np.load(file, allow_pickle = True)", "torch.load(file)",
     "torch.load(file, weights_only=False)", "yaml.load(text)", "yaml.unsafe_load(text)",
-    "yaml.load(text, Loader=yaml.Loader)", "eval(text)", "exec(text)",
+    "yaml.load(text, Loader=yaml.Loader)", "YAML().load(text)", 'YAML(typ="unsafe").load(text)',
+    "eval(text)", "exec(text)",
 ])  # fmt: skip
 def test_what_executes_is_found(text: str) -> None:
     assert EXECUTES.search(text)
-    assert not EXECUTES.search("torch.load(file, weights_only=True), yaml.safe_load, model.eval()")
+    for safe in (
+        "torch.load(file, weights_only=True), yaml.safe_load, model.eval()",
+        'YAML(typ="safe").load(text)',
+    ):
+        assert not EXECUTES.search(safe)
 
 
 def test_nothing_unpickles() -> None:
@@ -326,6 +332,8 @@ def test_nothing_reads_the_wall_clock() -> None:
     """Which may go backwards, and differs from run to run."""
     for text in ("time.time_ns()", "from time import time", "datetime.now()"):
         assert CLOCK.search(text)
+    rounds = list((ROOT / "rounds").rglob("*.py"))
     assert len(CODE) > len(ROOMS)
-    for file in CODE:
+    assert len(rounds) > 3
+    for file in [*CODE, *rounds]:
         assert not CLOCK.search(file.read_text()), file
