@@ -25,7 +25,7 @@ pytestmark = pytest.mark.skipif(bool(browser.missing()), reason=browser.missing(
 STEPS, EVERY = 100, 10
 """Of a recorded sequence, and of these the ones whose frames are compared."""
 TOLERANCE = 1e-3
-WINDOWS = {"desktop": (1280, 800), "phone": (390, 844)}
+WINDOWS = {"desktop": (1280, 800), "phone": (390, 844), "phone on its side": (844, 340)}
 KERNELS = {"WebAssembly": "", "JavaScript": "#plain"}
 """What computes, and how the page's address ends for it."""
 Page = Any
@@ -70,7 +70,7 @@ def opened(chromium: Any, file: Path, window: str, kernel: str = "WebAssembly") 
     """The page without a network; `faults` is what goes wrong in it."""
     width, height = WINDOWS[window]
     size = {"width": width, "height": height}
-    context = chromium.new_context(viewport=size, has_touch=window == "phone", offline=True)
+    context = chromium.new_context(viewport=size, has_touch=window != "desktop", offline=True)
     page = context.new_page()
     page.set_default_timeout(30_000)
     faults: list[str] = []
@@ -88,7 +88,7 @@ def opened(chromium: Any, file: Path, window: str, kernel: str = "WebAssembly") 
     return page
 
 
-@pytest.fixture(params=WINDOWS)
+@pytest.fixture(params=["desktop", "phone"])
 def page(request: pytest.FixtureRequest, chromium: Any, file: Path) -> Iterator[Page]:
     page = opened(chromium, file, request.param)
     yield page
@@ -171,8 +171,10 @@ def test_a_recorded_sequence_is_pytorch_s(
     assert max(largest.values()) < TOLERANCE, largest
 
 
-def test_everything_is_in_sight(page: Page) -> None:
+@pytest.mark.parametrize("window", WINDOWS)
+def test_everything_is_in_sight(chromium: Any, file: Path, window: str) -> None:
     """No scrolling to the side; the dreams and the pad without scrolling at all."""
+    page = opened(chromium, file, window)
     inside = page.evaluate("[document.documentElement.scrollWidth, innerWidth, innerHeight]")
     assert inside[0] <= inside[1]
     boxes = [place.bounding_box() for place in page.locator("figure canvas, [data-hold]").all()]
@@ -185,6 +187,7 @@ def test_everything_is_in_sight(page: Page) -> None:
     left, right = boxes[:2]
     assert left["y"] == right["y"]
     assert left["width"] == right["width"] >= 150
+    page.context.close()
 
 
 def test_the_pictures_are_the_decoder_s_and_move(page: Page) -> None:
@@ -269,12 +272,12 @@ def test_a_finger_on_the_pad_takes_the_wheel(
     chromium: Any, file: Path, name: str, condition: str
 ) -> None:
     page = opened(chromium, file, "phone")
-    box = page.get_by_label(name).bounding_box()
+    box = page.get_by_role("button", name=name).bounding_box()
     at = [{"x": box["x"] + box["width"] / 2, "y": box["y"] + box["height"] / 2}]
     finger = page.context.new_cdp_session(page)
     finger.send("Input.dispatchTouchEvent", {"type": "touchStart", "touchPoints": at})
     page.wait_for_function(f"state.driver === YOU && {condition}")
-    assert page.get_by_label(name).bounding_box() == box  # it does not move away
+    assert page.get_by_role("button", name=name).bounding_box() == box  # it does not move away
     finger.send("Input.dispatchTouchEvent", {"type": "touchEnd", "touchPoints": []})
     page.wait_for_function("state.action.every((x) => x === 0)")
     assert not page.faults
@@ -332,22 +335,109 @@ def test_the_slider_is_the_temperature(page: Page) -> None:
 def test_a_click_on_the_slider_s_name_leaves_the_keys_to_the_car(page: Page) -> None:
     page.get_by_text("Temperature", exact=True).first.click()
     page.keyboard.down("ArrowUp")
-    assert page.evaluate("[held.has('gas'), state.temperature]") == [True, 1]
+    assert page.evaluate("[holders.gas.size, state.temperature]") == [1, 1]
     page.keyboard.up("ArrowUp")
-    assert not page.evaluate("held.size")
+    assert not page.evaluate("holders.gas.size")
+
+
+def test_the_slider_has_its_own_keys_and_no_others(page: Page) -> None:
+    page.get_by_label("Temperature").focus()
+    page.keyboard.press("ArrowRight")
+    page.keyboard.press("c")
+    page.keyboard.press("Space")
+    assert page.evaluate("[state.temperature, state.driver, state.paused]") == [1.05, 1, True]
 
 
 def test_space_and_enter_press_the_pedal_that_has_the_focus(page: Page) -> None:
     for key in ("Space", "Enter"):
-        page.get_by_label("Gas").focus()
+        page.get_by_role("button", name="Gas").focus()
         page.keyboard.down(key)
-        assert page.evaluate("[...held].join() + state.paused") == "gasfalse"
+        assert page.evaluate("[holders.gas.size, state.paused]") == [1, False]
         page.keyboard.up(key)
-        assert not page.evaluate("held.size")
+        assert not page.evaluate("holders.gas.size")
     page.keyboard.down("Space")
-    page.get_by_label("Brake").focus()  # nobody tells the pedal that the key is let go
-    assert not page.evaluate("held.size")
+    page.get_by_role(
+        "button", name="Brake"
+    ).focus()  # nobody tells the pedal that the key is let go
+    assert not page.evaluate("holders.gas.size")
     page.keyboard.up("Space")
+
+
+def test_a_press_between_two_steps_counts_for_one(page: Page) -> None:
+    page.click("#pause")
+    gas = page.evaluate("""() => {
+        for (const type of ["keydown", "keyup"]) {
+            document.body.dispatchEvent(new KeyboardEvent(type, {key: "ArrowUp", bubbles: true}));
+        }
+        return [1, 2].map(() => { step(); return state.action[1]; });
+    }""")
+    assert gas == [0.6, 0]
+
+
+def test_a_click_without_a_pointer_presses_a_pedal_for_a_while(page: Page) -> None:
+    page.evaluate("document.querySelector('[data-hold=gas]').click()")  # as a screen reader does
+    assert page.evaluate("[state.driver, holders.gas.size]") == [-1, 1]
+    page.wait_for_function("state.action[1] === GAS")
+    page.wait_for_function("!holders.gas.size && state.action[1] === 0")
+
+
+def test_who_lets_go_does_not_let_go_for_another(page: Page) -> None:
+    page.get_by_role("button", name="Gas").focus()
+    page.keyboard.down("ArrowUp")
+    page.keyboard.down("Enter")
+    page.keyboard.up("Enter")
+    page.get_by_role("button", name="Brake").focus()
+    assert page.evaluate("holds('gas')")
+    page.keyboard.up("ArrowUp")
+    page.wait_for_function("!holds('gas')")
+
+
+def test_a_thumb_slides_from_pedal_to_pedal(chromium: Any, file: Path) -> None:
+    page = opened(chromium, file, "phone on its side")
+    finger = page.context.new_cdp_session(page)
+    left, right = (page.get_by_label(f"Steer {side}").bounding_box() for side in ("left", "right"))
+    middles = [{"x": of["x"] + of["width"] / 2, "y": of["y"] + of["height"] / 2}
+               for of in (left, right)]  # fmt: skip
+    gap = {"x": (left["x"] + left["width"] + right["x"]) / 2, "y": middles[0]["y"]}
+    held = "['left', 'right'].filter((pedal) => holders[pedal].size).join()"
+    for kind, at, expected in (
+        ("touchStart", middles[0], "left"),
+        ("touchMove", gap, "left"),
+        ("touchMove", middles[1], "right"),
+    ):
+        finger.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": [at]})
+        page.wait_for_function(f"{held} === '{expected}'")
+    finger.send("Input.dispatchTouchEvent", {"type": "touchEnd", "touchPoints": []})
+    page.wait_for_function(f"{held} === ''")
+    assert not page.faults
+    page.context.close()
+
+
+def test_the_page_says_who_drives_and_that_it_is_paused(page: Page) -> None:
+    hint = " An arrow key or the pad hands the wheel to you."
+    assert page.inner_text("#status") == "VAE\u2019s controller drives." + hint
+    page.evaluate("dreams[0].steps = LONGEST")
+    page.wait_for_function("dreams[0].ended && !dreams[1].ended")
+    expected = "VAE\u2019s dream is over. VAE-GAN\u2019s controller drives." + hint
+    page.wait_for_function("(text) => element('status').textContent === text", arg=expected)
+    page.click("#pause")
+    assert page.inner_text("#status") == "Paused. " + expected
+    assert page.inner_text("#rate") == ""
+    page.keyboard.press("ArrowLeft")  # who drives goes on
+    assert page.inner_text("#status") == "VAE\u2019s dream is over. You drive."
+
+
+def test_a_slow_screen_gets_two_steps_in_a_picture(chromium: Any, file: Path) -> None:
+    page = opened(chromium, file, "desktop")
+    steps = page.evaluate("""() => {
+        state.paused = true;
+        const before = dreams[0].steps;
+        clock.due = 2 * STEP;
+        advance(clock.last);
+        return dreams[0].steps - before;
+    }""")
+    assert steps == 2
+    page.context.close()
 
 
 def test_a_dream_that_expects_its_end_stops_and_all_start_again(chromium: Any, file: Path) -> None:

@@ -1,4 +1,4 @@
-// Hands, clock and picture: what the page does with its dreams.
+// Drivers, clock and picture: what the page does with its dreams.
 
 "use strict";
 
@@ -6,13 +6,11 @@ const SIZE = 64;
 const STEP = 1000 / 50; // milliseconds of the game's own time
 const PAUSE_AT_END = 2000; // milliseconds before dreams that have all ended start again
 const YOU = -1; // the driver; otherwise the number of the dream whose controller drives
-// A key is held or not; the wheel turns by TURN a step. The networks have seen little beyond these.
+// A pedal is held or not; the wheel turns by TURN a step. The networks have seen little beyond these.
 const WHEEL = 0.8, TURN = 0.2, GAS = 0.6, BRAKE = 0.3;
-const KEYS = { ArrowLeft: "left", ArrowRight: "right", ArrowUp: "gas", ArrowDown: "brake" };
 
 const { models, dreams, frames } = readPage(1024); // 64 MiB
 const views = models.map(addView);
-const held = new Set();
 const state = {
   driver: 0, start: 0, temperature: 1, paused: false, action: [0, 0, 0], endedAt: null,
 };
@@ -94,16 +92,42 @@ function show() {
     view.steps.textContent = dream.steps;
   });
   const [steer, gas, brake] = state.action;
-  element("steer").style.left = `${50 + 50 * Math.min(0, steer)}%`;
-  element("steer").style.width = `${50 * Math.abs(steer)}%`;
-  element("gas").style.width = `${100 * gas}%`;
-  element("brake").style.width = `${100 * brake}%`;
+  showBar("steer", 50 + 50 * Math.min(0, steer), 50 * Math.abs(steer), steer);
+  showBar("gas", 0, 100 * gas, gas);
+  showBar("brake", 0, 100 * brake, brake);
+  describe();
+}
+
+function showBar(id, left, width, value) {
+  const { style } = element(id);
+  style.left = `${left}%`;
+  style.width = `${width}%`;
+  element(id).setAttribute("aria-valuenow", value.toFixed(1));
+}
+
+// The number of the dream whose controller drives: the chosen one's, or where that has ended, the
+// first that has not.
+function controlling() {
+  const other = dreams.findIndex((dream) => !dream.ended);
+  return dreams[state.driver].ended && other >= 0 ? other : state.driver;
+}
+
+// Says in words who drives and what has ended, where that has changed: it is read aloud.
+function describe() {
+  const over = models.filter((_, i) => dreams[i].ended);
+  const text = [
+    state.paused ? "Paused." : "",
+    ...over.map((of) => `${label(of)}\u2019s dream is over.`),
+    state.driver === YOU ? "You drive." : `${label(models[controlling()])}\u2019s controller drives.`,
+    state.driver === YOU ? "" : "An arrow key or the pad hands the wheel to you.",
+  ].filter((part) => part).join(" ");
+  if (element("status").textContent !== text) element("status").textContent = text;
 }
 
 function yourAction() {
-  const target = WHEEL * (held.has("right") - held.has("left"));
+  const target = WHEEL * (holds("right") - holds("left"));
   const turn = Math.max(-TURN, Math.min(TURN, target - state.action[0]));
-  return [state.action[0] + turn, GAS * held.has("gas"), BRAKE * held.has("brake")];
+  return [state.action[0] + turn, GAS * holds("gas"), BRAKE * holds("brake")];
 }
 
 // One step of every dream that has not ended, all with the same action and the same noise.
@@ -113,9 +137,9 @@ function step() {
   if (state.driver === YOU) {
     state.action = yourAction();
   } else {
-    const chosen = dreams[state.driver];
-    state.action = (chosen.ended ? live[0] : chosen).act();
+    state.action = dreams[controlling()].act();
   }
+  tapped.clear();
   const { uniforms, normals } = noise(Math.max(...models.map((of) => of.latent)));
   for (const dream of live) dream.step(state.action, state.temperature, uniforms, normals);
 }
@@ -132,14 +156,14 @@ function choose(driver) {
   [...element("drivers").children].forEach((button) => {
     button.setAttribute("aria-pressed", String(Number(button.value) === driver));
   });
-  const hint = "An arrow key or the pad hands the wheel to you.";
-  element("status").textContent =
-    driver === YOU ? "You drive." : `${label(models[driver])}\u2019s controller drives. ${hint}`;
+  describe();
 }
 
 function pause(paused) {
   state.paused = paused;
   element("pause").textContent = paused ? "Go on" : "Pause";
+  element("rate").textContent = "";
+  describe();
 }
 
 function begin(start) {
@@ -150,46 +174,44 @@ function begin(start) {
   restart();
 }
 
-function hold(what, down) {
-  if (down) held.add(what);
-  else held.delete(what);
-  document.querySelector(`[data-hold=${what}]`).classList.toggle("held", down);
-  if (down && state.driver !== YOU) choose(YOU);
-  if (down && state.paused) pause(false);
+// Whoever presses a pedal drives.
+function takeTheWheel() {
+  if (state.driver !== YOU) choose(YOU);
+  if (state.paused) pause(false);
 }
 
-function release() {
-  for (const what of [...held]) hold(what, false);
-}
-
-// Time: at most one step a frame of the screen, and 50 a second.
-const clock = { last: null, due: 0, frames: 0, since: 0, busy: 0 };
+// Time: 50 steps a second. A screen that is slower than that gets two steps in a picture, where
+// computing them leaves time to spare.
+const clock = { last: null, due: 0, steps: 0, since: 0, busy: 0 };
 
 function tick(now) {
   requestAnimationFrame(tick);
   if (clock.last === null) clock.last = clock.since = now;
   clock.due = Math.min(clock.due + now - clock.last, 2 * STEP);
   clock.last = now;
-  if (!state.paused && clock.due >= STEP) {
-    const started = performance.now();
+  if (!state.paused && clock.due >= STEP) advance(now);
+  if (now - clock.since >= 1000) {
+    state.rate = (1000 * clock.steps) / (now - clock.since);
+    const each = clock.busy / Math.max(1, clock.steps);
+    element("rate").textContent = state.paused
+      ? "" : `${state.rate.toFixed(0)} frames/s, ${each.toFixed(1)} ms of computing a frame`;
+    Object.assign(clock, { steps: 0, since: now, busy: 0 });
+  }
+}
+
+function advance(now) {
+  const started = performance.now();
+  do {
     clock.due -= STEP;
     step();
-    show();
-    if (dreams.every((dream) => dream.ended)) {
-      state.endedAt ??= now;
-      if (now - state.endedAt > PAUSE_AT_END) restart();
-    }
-    clock.busy += performance.now() - started;
-    clock.frames += 1;
+    clock.steps += 1;
+  } while (clock.due >= STEP && performance.now() - started < STEP / 4);
+  show();
+  if (dreams.every((dream) => dream.ended)) {
+    state.endedAt ??= now;
+    if (now - state.endedAt > PAUSE_AT_END) restart();
   }
-  if (now - clock.since >= 1000) {
-    const rate = (1000 * clock.frames) / (now - clock.since);
-    const each = clock.busy / Math.max(1, clock.frames);
-    state.rate = rate;
-    element("rate").textContent =
-      `${rate.toFixed(0)} frames/s, ${each.toFixed(1)} ms of computing a frame`;
-    Object.assign(clock, { frames: 0, since: now, busy: 0 });
-  }
+  clock.busy += performance.now() - started;
 }
 
 function button(text, value, act) {
@@ -230,28 +252,6 @@ document.addEventListener("click", (event) => {
   if (event.detail) event.target.closest("button, summary")?.blur(); // 0: a key's click
 });
 
-document.querySelectorAll("[data-hold]").forEach((pedal) => {
-  const what = pedal.dataset.hold;
-  pedal.addEventListener("pointerdown", (event) => {
-    event.preventDefault();
-    pedal.setPointerCapture(event.pointerId);
-    hold(what, true);
-  });
-  for (const name of ["pointerup", "pointercancel", "lostpointercapture"]) {
-    pedal.addEventListener(name, () => hold(what, false));
-  }
-  pedal.addEventListener("contextmenu", (event) => event.preventDefault());
-  // space and Enter, for whoever has come to it by Tab
-  for (const name of ["keydown", "keyup"]) {
-    pedal.addEventListener(name, (event) => {
-      if (event.key !== " " && event.key !== "Enter") return;
-      event.preventDefault();
-      if (!event.repeat) hold(what, name === "keydown");
-    });
-  }
-  pedal.addEventListener("blur", () => hold(what, false));
-});
-
 // Whether a letter's key was pressed; on a keyboard without that letter, the key at its place.
 function pressed({ key, code }, letter) {
   const latin = /^[a-z]$/i.test(key);
@@ -261,10 +261,10 @@ function pressed({ key, code }, letter) {
 document.addEventListener("keydown", (event) => {
   if (event.ctrlKey || event.metaKey || event.altKey) return;
   const { target } = event;
-  if (target.matches("input")) return;
+  if (target.matches("input") && /^(Arrow|Page|Home|End)/.test(event.key)) return; // the slider's
   if (KEYS[event.key]) {
     event.preventDefault();
-    if (!event.repeat) hold(KEYS[event.key], true);
+    if (!event.repeat) press(KEYS[event.key], "arrow");
   } else if (event.key === " " && !target.matches("button, summary")) {
     event.preventDefault();
     if (!event.repeat) pause(!state.paused);
@@ -274,13 +274,6 @@ document.addEventListener("keydown", (event) => {
     restart();
   }
 });
-document.addEventListener("keyup", (event) => {
-  if (KEYS[event.key]) hold(KEYS[event.key], false);
-  if (event.key === "Meta") release(); // under it macOS tells of no key that is let go
-});
-window.addEventListener("blur", release);
-document.addEventListener("visibilitychange", () => document.hidden && release());
-
 choose(0);
 begin(0);
 requestAnimationFrame(tick);

@@ -24,7 +24,7 @@ from wm.nn.compute import Compute
 from wm.vision.networks import trained as vision
 
 HERE = Path(__file__).parent
-SCRIPTS = ("product.js", "layers.js", "models.js", "dream.js", "main.js")
+SCRIPTS = ("product.js", "layers.js", "models.js", "dream.js", "hands.js", "main.js")
 """In the order in which the page loads them."""
 TITLES = {"vae": "VAE", "vaegan": "VAE-GAN"}
 """Of the kinds of vision models; another has its own name."""
