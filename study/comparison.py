@@ -43,6 +43,8 @@ class Measure:
     judged: bool = True
     """Whether it is a variant's merit: a baseline is shown without a verdict, and so is what the
     noise of the latents limits."""
+    limit: float | None = None
+    """The value beyond which more is no merit: where a run is beyond it, no verdict is given."""
 
 
 RETURN = Measure("evaluate.mean", "official return", "higher", 1)
@@ -51,7 +53,7 @@ MEASURES = (
     Measure("encode.psnr", "PSNR (dB)", "higher", 2),
     Measure("encode.ssim", "SSIM", "higher", 4),
     Measure("encode.road_iou", "road IoU", "higher", 4),
-    Measure("encode.sharpness", "sharpness (the original's is 1)", "higher", 3),
+    Measure("encode.sharpness", "sharpness (the original's is 1)", "higher", 3, limit=1.0),
     Measure("encode.probe_r2_speed", "probe R²: speed", "higher", 3),
     Measure("encode.probe_r2_angular_velocity", "probe R²: angular velocity", "higher", 3),
     Measure("encode.probe_r2_lateral_offset", "probe R²: lateral offset", "higher", 3),

@@ -191,10 +191,10 @@ def _dream(name: str, run: TrainedRun, arrays: dict[str, np.ndarray]) -> list[in
     """Adds the first dream of measure_rnn, with the same true frames for either model; returns
     after how many steps its frames are."""
     data = run.folder / "data"
-    first = episodes.split(episodes.ids_in(data / "latents"))[1][0]
-    file = episodes.EpisodeFile(data / "episodes" / episodes.file_name(first))
-    encoded = latents.read(data / "latents", first)
-    _, real, dreamed = open_loop(run.memory, run.vision, [file], [encoded])
+    held_out = episodes.split(episodes.ids_in(data / "latents"))[1]
+    files = [episodes.EpisodeFile(data / "episodes" / episodes.file_name(id_)) for id_ in held_out]
+    encoded = [latents.read(data / "latents", id_) for id_ in held_out]
+    _, real, dreamed = open_loop(run.memory, run.vision, files, encoded)
     steps = np.array([horizon for horizon in HORIZONS if horizon <= len(dreamed)])
     arrays["dream_real"], arrays[f"dream_{name}"] = real[steps], dreamed[steps - 1]
     return steps.tolist()

@@ -15,6 +15,7 @@ from study.formatting import number, signed
 from study.grid import OURS, THEIRS, TITLES
 from study.runs import EXHIBITS, RunRecord
 from wm.core import artifacts
+from wm.core.errors import UserError
 from wm.report.figures import NAMES
 
 
@@ -35,6 +36,8 @@ def read(kept: Sequence[RunRecord]) -> Exhibits | None:
     if not (facts.exists() and tensors.exists()):
         return None
     exhibits = Exhibits(artifacts.read_json(facts), artifacts.load_tensors(tensors))
+    if not (isinstance(exhibits.facts, dict) and isinstance(exhibits.facts.get("hashes"), dict)):
+        raise UserError(f"{facts}: damaged; run python -m study exhibits")
     hashes = {run.cell: run.hashes for run in kept}
     of_these = all(hashes.get(cell) == of for cell, of in exhibits.facts["hashes"].items())
     together = exhibits.facts.get("tensors") == artifacts.digest(exhibits.tensors)

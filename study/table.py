@@ -86,7 +86,10 @@ def compare(kept: Sequence[RunRecord]) -> dict[str, Any]:
                 [[row[measure.key] for row in pair] for pair in rows], np.float64
             ).T
             found = comparison.over_seeds(ours_had, theirs_had, measure.good)
-            measures[measure.key] = found if measure.judged else found | {"verdict": UNJUDGED}
+            beyond = measure.limit is not None and max(*ours_had, *theirs_had) > measure.limit
+            if beyond or not measure.judged:
+                found["verdict"] = UNJUDGED
+            measures[measure.key] = found
         tracks = [
             {"seed": mine.seed, **comparison.over_tracks(mine, other)} for mine, other in both
         ]

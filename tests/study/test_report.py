@@ -288,6 +288,13 @@ def test_exhibits_of_two_commands_are_left_out(copy: Path, capsys: pytest.Captur
     assert "<code>python -m study exhibits</code>" in page(copy)
 
 
+@pytest.mark.parametrize("content", ["{}", "[]", '{"hashes": 3}'])
+def test_damaged_exhibits_are_one_line(copy: Path, content: str) -> None:
+    (copy / "exhibits.json").write_text(content)
+    with pytest.raises(UserError, match=r"exhibits\.json: damaged; run python -m study exhibits"):
+        report.write()
+
+
 def test_without_the_pair_or_its_curves_there_is_a_page(copy: Path) -> None:
     (copy / "comparison.json").unlink()
     (copy / "exhibits.json").unlink()

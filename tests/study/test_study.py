@@ -13,7 +13,7 @@ from scipy import stats
 
 from study import __main__ as command
 from study import comparison, experiments, grid, returns, runs, settings, table, tracks
-from study.comparison import BETTER, NOT_SHOWN, TOO_FEW, WORSE
+from study.comparison import BETTER, NOT_SHOWN, TOO_FEW, UNJUDGED, WORSE
 from study.runs import RunRecord
 from study.tracks import FIRST_UNSEEN
 from tests.conftest import Command
@@ -424,6 +424,19 @@ def test_under_no_difference_the_rule_errs_no_more_often_than_it_says() -> None:
         both += found["verdict"] != NOT_SHOWN
     assert both <= 0.05 * 200 + 3 * np.sqrt(200 * 0.05 * 0.95)
     assert alone > 0.1 * 200
+
+
+@pytest.mark.parametrize(("most", "verdict"), [(0.99, BETTER), (1.01, UNJUDGED)])
+def test_sharpness_is_judged_up_to_the_original_s(most: float, verdict: str) -> None:
+    """Beyond 1 it is texture that the original does not have."""
+    for seed in range(5):
+        for variant, value in (("vae", 0.4), ("vaegan", most)):
+            sharpness = value - 0.01 * seed
+            metrics = {"evaluate": {"mean": 900.0}, "encode": {"sharpness": sharpness}}
+            run(variant, seed, [900.0, 910.0], metrics=metrics)
+    table.write()
+    (pair,) = json.loads(table.COMPARISON.read_text())["pairs"]
+    assert pair["measures"]["encode.sharpness"]["verdict"] == verdict
 
 
 def test_the_tables_hold_every_run_and_compare_what_both_variants_have() -> None:
