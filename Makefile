@@ -23,7 +23,7 @@ test: .venv/installed
 drive: .venv/installed
 	python -m play $(ARGUMENTS)
 
-# the published models' dreams, side by side, as one page that opens offline: videos/dream.html
+# the dreams of the best published VAE and VAE-GAN, side by side, as one page that opens offline: videos/dream.html
 dream: .venv/installed
 	python -m play.dream $(ARGUMENTS)
 

@@ -11,8 +11,9 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
-from play import human, published, together
+from play import human, together
 from play.pictures import Film
+from play.published import BEST
 from play.screen import Screen, demand_display
 from wm.core.car_racing import MAX_EPISODE_STEPS
 from wm.core.errors import UserError
@@ -49,9 +50,10 @@ def drive_models(names: Sequence[str], given: argparse.Namespace) -> None:
     for name, outcome in zip(names, outcomes, strict=True):
         print(f"{name}: return {outcome.return_:.1f} on track {given.track} (seed {seed})")
     if screen:
-        screen.close()
         if screen.closed:
             print(f"the window was closed after {max(outcome.steps for outcome in outcomes)} steps")
+        screen.linger()
+        screen.close()
     else:
         figures.write_film(given.film or FILM, iter(film))
         print(f"the film is {given.film or FILM}")
@@ -96,7 +98,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         "--models",
         nargs="+",
         metavar="NAME",
-        help="published runs, or folders like them; the first one if left out",
+        help=f"published runs, or folders like them; {BEST[0]} if left out",
     )
     parser.add_argument("--track", type=int, default=0, help="an evaluation track, from 0")
     parser.add_argument("--steps", type=int, default=MAX_EPISODE_STEPS, help="the most of them")
@@ -113,7 +115,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if given.human:
         drive_yourself(given)
     else:
-        drive_models(given.models or published.names()[:1], given)
+        drive_models(given.models or BEST[:1], given)
 
 
 if __name__ == "__main__":

@@ -51,7 +51,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         "--models",
         nargs="+",
         metavar="NAME",
-        help="published runs, or folders like them, that dream side by side; all if left out",
+        help="published runs, or folders like them, that dream side by side; "
+        f"{' and '.join(published.BEST)} if left out",
     )
     parser.add_argument("--page", type=Path, help=f"where the page goes ({PAGE})")
     parser.add_argument("--record-starts", action="store_true", help="from data/episodes")
@@ -64,7 +65,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         return
     shared = SharedParams(vision="vae", scale="laptop", seed=0, precision="fp32", threads=1)
     prepared = compute.prepare(shared, threads=1)
-    chosen = given.models or published.names()
+    chosen = given.models or published.BEST
     folders = [published.folder(name) for name in chosen]
     short = [folder.name for folder in folders]
     names = short if len(set(short)) == len(short) else chosen

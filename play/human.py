@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import signal
 from collections.abc import Callable, Set
 from dataclasses import replace
-from itertools import count as count_from
 from pathlib import Path
 
 import numpy as np
@@ -67,6 +68,9 @@ def drive(screen: Screen, track: int, seed: int, steps: int) -> Outcome:
     before = signal.signal(signal.SIGINT, lambda *_: screen.end())  # nothing driven is lost
     try:
         (outcome,) = rollout([env], [seed], person, max_steps=steps, telemetry=telemetry)
+        if not screen.closed:
+            screen.show(env.captioned)
+            screen.linger()
     finally:
         signal.signal(signal.SIGINT, before)
     env.close()
@@ -77,16 +81,10 @@ def drive(screen: Screen, track: int, seed: int, steps: int) -> Outcome:
 def keep(episode: Episode, directory: Path = EPISODES) -> Path:
     """Writes an episode into a file of its own, under the next free id; returns its path."""
     directory.mkdir(parents=True, exist_ok=True)
-    for id_ in count_from(max([FIRST_ID - 1, *episodes.ids_in(directory)]) + 1):
+    with open(directory / ".lock", "w") as held:
+        with contextlib.suppress(OSError):  # some file systems have no locks
+            fcntl.flock(held, fcntl.LOCK_EX)  # two drives may end at once
+        id_ = max([FIRST_ID - 1, *episodes.ids_in(directory)]) + 1
         path = directory / episodes.file_name(id_)
-        try:
-            path.touch(exist_ok=False)  # nobody else's from here on
-        except FileExistsError:
-            continue
-        try:
-            episodes.save(path, replace(episode, id=id_))
-        except BaseException:
-            path.unlink()
-            raise
-        return path
-    raise AssertionError("ids have no end")
+        episodes.save(path, replace(episode, id=id_))
+    return path

@@ -24,6 +24,10 @@ def demand_display(option: str, remedy: str) -> None:
         raise UserError(f"{option}: no display; {remedy}")
 
 
+LINGER = 3.0
+"""Seconds for which the last picture stays."""
+
+
 class Screen:
     """A window that opens with its first picture; Escape or its button ends what it shows."""
 
@@ -45,6 +49,15 @@ class Screen:
             pygame.display.set_caption(self._title)
         content = pygame.image.frombuffer(picture.tobytes(), picture.size, "RGB")
         self._window.blit(content, (0, 0))
+        self._wait_and_read_keys()
+
+    def linger(self) -> None:
+        """Leaves the last picture in the window for LINGER seconds, unless it is closed."""
+        for _ in range(round(LINGER * FRAMES_PER_SECOND)):
+            if not self.closed:
+                self._wait_and_read_keys()
+
+    def _wait_and_read_keys(self) -> None:
         pygame.display.flip()
         self._clock.tick(FRAMES_PER_SECOND)
         self._read_keys()

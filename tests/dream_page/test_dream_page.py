@@ -27,7 +27,7 @@ def numbers(html: str) -> list[np.ndarray]:
     return [np.frombuffer(base64.b64decode(block), "<f4") for block in blocks]
 
 
-def test_make_dream_writes_one_file_of_all_published_models(
+def test_the_page_is_one_file_of_all_models_named(
     tmp_path: Path, run: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     target = tmp_path / "new" / "dream.html"
@@ -46,10 +46,12 @@ def test_make_dream_writes_one_file_of_all_published_models(
     assert "<!--" not in html
 
 
-def test_the_published_models_fit_twice_and_need_no_network(tmp_path: Path) -> None:
+def test_the_page_of_make_dream_is_small_and_needs_no_network(tmp_path: Path) -> None:
     target = tmp_path / "dream.html"
-    name = published.names()[0]
-    dream.main(["--models", name, name, "--page", str(target)])
+    dream.main(["--page", str(target)])
+    content = re.search(r'id="content">(.+?)</script>', target.read_text())
+    models = json.loads(content[1])["models"]  # type: ignore[index]
+    assert [model["name"] for model in models] == list(published.BEST)
     assert target.stat().st_size < page.LARGEST
     html = target.read_text()
     assert "://" not in html

@@ -1,7 +1,9 @@
 """A person at the wheel: keys become actions, and what was driven is what is kept."""
 
 import signal
+import time
 from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -44,6 +46,7 @@ class Replay:
 def type_keys(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Type:
     """Says at which steps which keys go down and up, in an empty folder and an unseen window."""
     monkeypatch.setenv("SDL_VIDEODRIVER", "dummy")
+    monkeypatch.setattr("play.screen.LINGER", 0.1)
     monkeypatch.chdir(tmp_path)
     pygame.display.quit()
 
@@ -158,10 +161,15 @@ def test_no_episode_overwrites_another(
     episode: Episode, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder = tmp_path / "new" / "human"
-    paths = [human.keep(episode, folder) for _ in range(2)]
-    # another window has taken the id since this one looked
-    monkeypatch.setattr(episodes, "ids_in", lambda folder: [])
-    paths.append(human.keep(episode, folder))
+    save = episodes.save
+
+    def slowly(path: Path, episode: Episode) -> None:
+        time.sleep(0.1)
+        save(path, episode)
+
+    monkeypatch.setattr(episodes, "save", slowly)
+    with ThreadPoolExecutor(3) as windows:
+        paths = sorted(windows.map(lambda _: human.keep(episode, folder), range(3)))
     assert [path.name for path in paths] == [f"episode_{900_000 + i}.safetensors" for i in range(3)]
     kept = [EpisodeFile(path) for path in paths]
     assert [file.id for file in kept] == [900_000, 900_001, 900_002]
@@ -177,4 +185,4 @@ def test_what_cannot_be_written_takes_no_id(
     monkeypatch.setattr(episodes, "save", full)
     with pytest.raises(UserError, match="disk full"):
         human.keep(episode, tmp_path)
-    assert not list(tmp_path.iterdir())
+    assert not episodes.ids_in(tmp_path)

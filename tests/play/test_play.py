@@ -6,6 +6,7 @@ from pathlib import Path
 
 import imageio_ffmpeg
 import numpy as np
+import pandas as pd
 import pygame
 import pytest
 from PIL import Image
@@ -13,6 +14,7 @@ from PIL import Image
 from play import dream, published
 from play.__main__ import main
 from play.screen import Screen
+from study.grid import OURS, THEIRS
 from verify.workspace import ROOT, hashes
 from wm.core.errors import UserError
 from wm.core.seeding import evaluation_seed
@@ -103,6 +105,9 @@ def test_no_published_run_is_one_line(tmp_path: Path, monkeypatch: pytest.Monkey
         with pytest.raises(UserError, match="no run in it; git checkout published"):
             drive([])
     assert published.folder(".") == Path()  # one's own is found
+    (tmp_path / "other/controller").mkdir(parents=True)
+    with pytest.raises(UserError, match=r"git checkout published/vae-3 brings it back$"):
+        main([])
 
 
 def test_escape_closes_the_window_of_one_model(
@@ -120,6 +125,18 @@ def test_escape_closes_the_window_of_one_model(
     main(["--models", str(run), "--window", "--steps", "9"])
     assert [picture.size for picture in shown] == [(600, 400)] * 4
     assert capsys.readouterr().out.splitlines()[-1] == "the window was closed after 4 steps"
+
+
+def test_the_best_run_of_each_vision_model_drives_where_none_is_named() -> None:
+    means = {
+        path.parent.name: pd.read_csv(path)["return"].mean()
+        for path in (ROOT / "results/runs").glob("*/evaluate.csv")
+    }
+    for variant, best in zip((THEIRS, OURS), published.BEST, strict=True):
+        cells = [cell for cell in means if cell.rpartition("-")[0] == variant]
+        assert len(cells) > 1
+        assert best == max(cells, key=means.__getitem__)
+        assert best in published.names()
 
 
 def test_the_published_models_are_those_whose_results_are_committed() -> None:

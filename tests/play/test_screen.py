@@ -80,3 +80,17 @@ def test_it_is_never_faster_than_the_game(screen: Screen) -> None:
     for _ in range(10):
         screen.show(PICTURE)
     assert time.monotonic() - start > 0.18
+
+
+def test_the_last_picture_stays_until_the_window_is_closed(
+    screen: Screen, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("play.screen.LINGER", 0.2)
+    start = time.monotonic()
+    screen.linger()
+    assert time.monotonic() - start > 0.16
+    post(pygame.KEYDOWN, pygame.K_ESCAPE)
+    monkeypatch.setattr("play.screen.LINGER", 60.0)
+    start = time.monotonic()
+    screen.linger()
+    assert time.monotonic() - start < 30
