@@ -14,7 +14,7 @@ from wm.runtime.executor import create_executor
 from wm.runtime.progress import Progress
 
 
-def agent_spec(shared: SharedParams, memory: Path, make_env: MakeEnv) -> AgentSpec:
+def spec_of(shared: SharedParams, memory: Path, make_env: MakeEnv) -> AgentSpec:
     """Returns the agent that sees the state of a memory, through the pipeline's vision model."""
     return AgentSpec(shared, make_env, Path("models") / shared.vision, memory)
 
@@ -22,8 +22,9 @@ def agent_spec(shared: SharedParams, memory: Path, make_env: MakeEnv) -> AgentSp
 def drive(spec: AgentSpec, tasks: Sequence[RolloutTask], title: str) -> list[dict[str, Any]]:
     """Returns the numbers of the episodes of all tasks, in their order, a row each."""
     rows: list[dict[str, Any]] = []
+    episodes = sum(len(task.vectors) * len(task.seeds) for task in tasks)
     with (
-        Progress(title, sum(len(task.seeds) for task in tasks), "episodes") as progress,
+        Progress(title, episodes, "episodes") as progress,
         create_executor(spec.shared, spec.create_worker) as executor,
     ):
         for outcomes in executor.map(drive_task, tasks):

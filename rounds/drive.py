@@ -1,7 +1,9 @@
 """Drive a round's candidates on the same tracks and keep the best: data/rounds/<round>.
 
 What they drove, frames and latents, is what the next round learns from. The vision model has seen
-none of it and does not learn on: how well it reconstructs what the best one saw is measured.
+none of it and does not learn on: how well it reconstructs what the best one saw is measured. The
+best one's numbers are of the tracks that it was chosen on, and so somewhat too high; the stage
+evaluate drives others.
 """
 
 from __future__ import annotations
@@ -58,7 +60,7 @@ def run() -> None:
     candidates = sorted(this.candidates.glob("[0-9]*"), key=lambda path: int(path.name))
     if not candidates:
         raise UserError(f"{this.candidates}: no candidates; make rounds runs what finds them")
-    spec = agents.agent_spec(shared, this.candidates / "memory", environment.make)
+    spec = agents.spec_of(shared, this.candidates / "memory", environment.make)
     config = controller.read_config(candidates[0])
     vectors = np.stack([controller.load(path, *spec.sizes())[1] for path in candidates])
     arithmetic.compare([*spec.directories, *candidates], shared)

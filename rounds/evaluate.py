@@ -16,7 +16,7 @@ from wm.runtime.entry import main
 def run() -> None:
     agent = of_command_line().agent
     shared, evaluate = params.load_shared(), settings.load("evaluate", Evaluate)
-    spec = agents.agent_spec(shared, agent / "memory", maker(evaluate))
+    spec = agents.spec_of(shared, agent / "memory", maker(evaluate))
     config, vector = controller.load(agent / "controller", *spec.sizes())
     compute.prepare(shared, threads=1)
     arithmetic.compare([*spec.directories, agent / "controller"], shared)

@@ -8,7 +8,7 @@ from typing import Literal
 from pydantic import Field
 
 from rounds import settings
-from rounds.agents import agent_spec
+from rounds.agents import spec_of
 from rounds.folders import Round, of_command_line
 from wm.control.policy import controller
 from wm.control.training import evolution
@@ -39,7 +39,7 @@ def run() -> None:
     shared, train = params.load_shared(), settings.load("train_controller", TrainController)
     agent = this.before().agent
     memory = this.dreamer if train.memory == "newest" else agent / "memory"
-    spec = agent_spec(shared, memory, environment.make)
+    spec = spec_of(shared, memory, environment.make)
     config, start = controller.load(agent / "controller", *spec.sizes())
     on_h = controller.reads_memory(config, *spec.sizes())
     compute.prepare(shared, threads=1)

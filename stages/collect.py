@@ -56,10 +56,8 @@ def run() -> None:
             Progress("collect", collect.episodes, "episodes", done=len(done)) as progress,
             create_executor(shared, partial(WorkerEnvs, environment.make)) as executor,
         ):
-            frames = 0
-            for ids, recorded in zip(parts, executor.map(record, tasks), strict=True):
-                frames += recorded
-                progress.advance(len(ids), frames=frames)
+            for ids, _ in zip(parts, executor.map(record, tasks), strict=True):
+                progress.advance(len(ids))
                 checkpoint.save({})  # the episodes are safe; this keeps the seconds spent
         paths = [finished / episodes.file_name(id_) for id_ in range(collect.episodes)]
         metrics = coverage([episodes.EpisodeFile(path) for path in paths])

@@ -42,7 +42,7 @@ class Progress:
     ) -> None:
         self._bar.close()
         if not self._terminal:
-            self._print()
+            self._print(over=kind is None)
 
     def advance(self, units: int = 1, /, **numbers: float) -> None:
         """Adds `units` to what is done; `numbers` (if any) replace the ones shown."""
@@ -54,11 +54,13 @@ class Progress:
         if not self._terminal and time.monotonic() - self._printed >= PLAIN_EVERY:
             self._print()
 
-    def _print(self) -> None:
+    def _print(self, over: bool = False) -> None:
         self._printed = time.monotonic()
         rate = (self._done - self._resumed) / max(self._printed - self._started, 1e-9)
         line = f"{self._title}: {self._done}/{self._total} {self._unit}"
         if rate:  # none before this attempt has done anything
             pace = f"{1 / rate:.1f} s each" if rate < 1 else f"{rate:.1f}/s"
-            line += f", {pace}, {(self._total - self._done) / rate:.0f} s left"
+            line += f", {pace}"
+            if not over:  # which may be before the total: an episode that ends early
+                line += f", {(self._total - self._done) / rate:.0f} s left"
         print(f"{line}  {self._numbers}".rstrip(), file=sys.stderr, flush=True)
