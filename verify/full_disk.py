@@ -29,7 +29,7 @@ def rows(folder: Path, moments: int, seed: int) -> Iterator[dict[str, Any]]:
     try:
         with _disk(folder / "tried"):
             pass
-    except subprocess.CalledProcessError:
+    except (OSError, subprocess.CalledProcessError):
         print("full_disk: no tmpfs can be mounted here, which takes root; skipped", flush=True)
         return
     finished = workspace.copy(folder / "finished")

@@ -431,6 +431,7 @@ def test_a_slow_screen_gets_two_steps_in_a_picture(chromium: Any, file: Path) ->
     page = opened(chromium, file, "desktop")
     steps = page.evaluate("""() => {
         state.paused = true;
+        performance.now = () => 0; // whatever else this machine does
         const before = dreams[0].steps;
         clock.due = 2 * STEP;
         advance(clock.last);
@@ -462,4 +463,4 @@ def test_a_dream_that_expects_its_end_stops_and_all_start_again(chromium: Any, f
 
 def test_the_rate_is_shown(page: Page) -> None:
     page.wait_for_function("state.rate > 0")
-    assert "frames/s" in page.inner_text("#rate")
+    assert "steps/s" in page.inner_text("#rate")

@@ -89,8 +89,9 @@ document.querySelectorAll("[data-hold]").forEach((button) => {
   // without a pointer: a screen reader's, or by voice
   button.addEventListener("click", (event) => {
     if (event.detail) return;
-    press(pedal, "click");
-    setTimeout(letGo, CLICK, pedal, "click");
+    const holder = Symbol("click");
+    press(pedal, holder);
+    setTimeout(letGo, CLICK, pedal, holder);
   });
 });
 

@@ -148,6 +148,7 @@ function restart() {
   dreams.forEach((dream) => dream.reset(state.start));
   state.action = [0, 0, 0];
   state.endedAt = null;
+  tapped.clear();
   show();
 }
 
@@ -187,14 +188,14 @@ const clock = { last: null, due: 0, steps: 0, since: 0, busy: 0 };
 function tick(now) {
   requestAnimationFrame(tick);
   if (clock.last === null) clock.last = clock.since = now;
-  clock.due = Math.min(clock.due + now - clock.last, 2 * STEP);
+  clock.due = Math.min(clock.due + now - clock.last, 3 * STEP);
   clock.last = now;
   if (!state.paused && clock.due >= STEP) advance(now);
   if (now - clock.since >= 1000) {
     state.rate = (1000 * clock.steps) / (now - clock.since);
     const each = clock.busy / Math.max(1, clock.steps);
     element("rate").textContent = state.paused
-      ? "" : `${state.rate.toFixed(0)} frames/s, ${each.toFixed(1)} ms of computing a frame`;
+      ? "" : `${state.rate.toFixed(0)} steps/s, ${each.toFixed(1)} ms of computing a step`;
     Object.assign(clock, { steps: 0, since: now, busy: 0 });
   }
 }
