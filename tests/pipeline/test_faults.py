@@ -69,7 +69,7 @@ def one_line(status: int, said: str) -> str:
         ("train_vae", "data/episodes"),
         ("train_vaegan", "data/episodes"),
         ("encode", "models/vae"),
-        ("train_rnn", "data/latents"),
+        ("train_rnn", "data/episodes"),
         ("train_controller", "models/vae"),
         ("evaluate", "models/controller"),
         ("measure_rnn", "models/vae"),
