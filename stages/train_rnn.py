@@ -40,13 +40,14 @@ def run() -> None:
     ):
         ids = latents.ids_in(LATENTS, EPISODES)
         vision_model = vision.load(vision_folder, prepared)
-        training, held_out = latents.read_split(LATENTS, EPISODES, ids, vision_model)
+        windows, held_out_windows = (
+            LatentDataset(side, train.sequence_length)
+            for side in latents.read_split(LATENTS, EPISODES, ids, vision_model)
+        )
         config = MdnRnnConfig(hidden_size=train.hidden_size, mixtures=train.mixtures)
         with compute.seeded(seeding.integer(shared.seed, "train_rnn", "weights")):
             model = MDNRNN(vision_model.latent_size, config).to(device)
         learner = MdnRnnLearner(model, train.learning_rate, train.clip, prepared.autocast())
-        windows = LatentDataset(training, train.sequence_length)
-        held_out_windows = LatentDataset(held_out, train.sequence_length)
 
         def batch(step: int) -> Batch:
             return training_batch(windows, train.batch_size, shared.seed, step, device)

@@ -46,13 +46,14 @@ def prepare(shared: SharedParams, threads: int) -> Compute:
                 "unset PIP_EXTRA_INDEX_URL, delete .venv and run make again"
             )
         raise UserError("params.yaml: device: cuda, but torch sees no GPU here; set cpu")
-    # read by oneDNN when it is first used in a process; AVX2's kernels sum alike wherever they run
-    if dtype == torch.float32:
+    # read by oneDNN when it is first used in a process; AVX2's kernels sum alike wherever they run.
+    # Beside a GPU the processor computes in fp32 alone
+    if dtype == torch.float32 or shared.device == "cuda":
         os.environ["ONEDNN_MAX_CPU_ISA"] = "AVX2"
     else:
         os.environ.pop("ONEDNN_MAX_CPU_ISA", None)
     # cuBLAS is deterministic only with a fixed workspace, read when it is first used
-    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    os.environ["CUBLAS_WORKSPACE_CONFIG"] = ":4096:8"
     torch.set_num_threads(threads)
     # as use_deterministic_algorithms(True), which would import the compiler: two seconds a process
     torch.set_deterministic_debug_mode("error")

@@ -61,7 +61,7 @@ def create_executor(
             f"params.yaml: executor: dask needs {error.name}; "
             "pip install -c constraints.txt '.[cluster]'"
         ) from None
-    # a GPU's kind is nobody's business here: what differs is said beside the result
+    # workers' GPUs are not compared with the client's: docs/teams.md says so
     precision = shared.precision if shared.device == "cpu" else "fp32"
     return Cluster(shared.scheduler, build, precision)
 

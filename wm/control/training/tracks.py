@@ -31,6 +31,8 @@ class Drives:
 def most_telling(generations: Iterable[Drives], count: int) -> list[int]:
     """Returns the seeds of the `count` tracks, or as many as there are, on which the candidates'
     returns had the greatest standard deviation when the track was last driven."""
+    if not count:
+        return []
     spread: dict[int, float] = {}
     for drives in generations:
         spread |= dict(zip(drives.seeds, np.std(drives.returns, axis=0).tolist(), strict=True))
