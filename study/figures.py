@@ -8,6 +8,7 @@ wide as a telephone allows: a panel is WIDTH units wide, drawn at about one pixe
 from __future__ import annotations
 
 import io
+import textwrap
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -45,6 +46,8 @@ INK, MUTED, LINE, PAPER = "#1d232b", "#69707c", "#e3e1da", "#ffffff"
 GRASS, ROAD = "#edf2e6", "#cfcfcb"
 WIDTH = 360
 """Width of a panel, in units; there are POINTS in an inch."""
+LABEL_WIDTH = 54
+"""Characters in a line of a row's label: what fits into a panel's width."""
 PNG_WIDTH, DPI = 1200, 100
 POINTS = 72
 STYLE = {
@@ -214,9 +217,10 @@ def by_variant(
                          linewidths=0)  # fmt: skip
             axes.plot(np.full(2, values.mean()), [place - 0.24, place + 0.24], color=colour,
                       linewidth=2.6)  # fmt: skip
-            text = f"{title}: {values.mean():.1f}"
-            axes.annotate(text, (0.0, place - 0.42), xycoords=("axes fraction", "data"),
-                          color=colour, weight="bold", va="center")  # fmt: skip
+            text = textwrap.fill(f"{title}: {values.mean():.1f}", LABEL_WIDTH)
+            axes.annotate(text, (0.0, place - 0.46), xycoords=("axes fraction", "data"),
+                          color=colour, weight="bold", va="center", fontsize=10.5,
+                          in_layout=False)  # fmt: skip
         axes.set_yticks([])
         axes.spines["left"].set_visible(False)
         axes.set_ylim(len(rows) - 0.6, -0.75)

@@ -103,4 +103,4 @@ def variant_panels(mine: dict[str, list[RunRecord]]) -> list[Panel]:
         return []
     says = "; ".join(f"{title}: {values.mean():.1f}" for _, title, values in rows)
     draw = figures.by_variant(rows)
-    return [Panel("Mean return by variant", says, draw, 54 * len(rows) + 40)]
+    return [Panel("Mean return by variant", says, draw, 62 * len(rows) + 40)]
