@@ -13,11 +13,12 @@ from study.grid import VARIANTS, Cell
 from study.runs import RESULTS, RunRecord
 from wm.core import artifacts
 from wm.core.errors import UserError
+from wm.core.params import VISION_MODELS
 
 CSV, COMPARISON = RESULTS / "study.csv", RESULTS / "comparison.json"
 OUTPUTS = {
     "collect": ("data/episodes",),
-    "train_vision": ("models/vae", "models/vaegan"),
+    "train_vision": tuple(f"models/{name}" for name in VISION_MODELS),
     "encode": ("data/latents",),
     "train_rnn": ("models/rnn",),
 }

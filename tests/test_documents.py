@@ -81,7 +81,8 @@ def test_the_tables_are_those_of_the_results(monkeypatch: pytest.MonkeyPatch) ->
     if subprocess.run(command, check=False, capture_output=True, cwd=ROOT).stdout:
         pytest.skip("results/ is not the last commit's: a study that has gone on has other tables")
     written = markdown.TABLES.read_text().strip().split("\n\n")
-    kept = table.with_shared_costs(runs.load_all())
+    if not (kept := table.with_shared_costs(runs.load_all())):
+        pytest.skip("no run is kept: they have made way for a study of one's own")
     comparison = json.loads(table.COMPARISON.read_text())
     assert written == markdown.tables(kept, comparison["pairs"]), "run make report"
     shown = (ROOT / "docs/results.md").read_text()

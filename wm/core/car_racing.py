@@ -1,7 +1,7 @@
 """What the pipeline takes for granted about CarRacing-v3: shapes, rewards, telemetry, the road.
 
 A pipeline for another environment replaces this module, `wm/env`, `wm/drive/telemetry.py` and
-`wm/exploration/policies.py` (docs/extending.md); everything else takes these facts from here.
+`wm/exploration/policies.py`; docs/extending.md names what else knows of roads.
 """
 
 from __future__ import annotations

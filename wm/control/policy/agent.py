@@ -34,12 +34,12 @@ class Agent:
         noise: torch.Generator,
         watch: Callable[[torch.Tensor], None] | None = None,
     ) -> None:
-        """`vectors` is float (C, P), `candidates` int (N,); `memory` may be None if the config's
-        inputs are `z`. `noise` serves a config that samples z. `watch` is shown h, float32 (n, H),
+        """`vectors` is float (C, P), `candidates` int (N,); `memory` may be None if the config does
+        not see it. `noise` serves a config that samples z. `watch` is shown h, float32 (n, H),
         as the controllers see it, at every step."""
-        assert memory is not None or config.inputs == "z", "inputs zh need a memory"
+        assert memory is not None or not config.sees_memory, f"inputs {config.inputs} need a memory"
         self._vision = vision
-        self._memory = memory if config.inputs == "zh" else None
+        self._memory = memory if config.sees_memory else None
         self._config = config
         self._device = vision.compute.device
         vectors = vectors[candidates].astype(np.float32)

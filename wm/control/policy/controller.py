@@ -34,15 +34,20 @@ class ControllerConfig(Params):
     sample_z: bool
     """Whether it acts on a sample of z (the paper's code) or on its mean, in training and after."""
 
+    @property
+    def sees_memory(self) -> bool:
+        """Whether the memory's state h is among the features."""
+        return self.inputs == "zh"
+
 
 def policy_features(config: ControllerConfig, z: torch.Tensor, h: torch.Tensor) -> torch.Tensor:
     """Returns what the controller sees of z (N, Z) and h (N, H): (N, F)."""
-    return torch.cat([z, h], dim=1) if config.inputs == "zh" else z
+    return torch.cat([z, h], dim=1) if config.sees_memory else z
 
 
 def feature_count(config: ControllerConfig, latent_size: int, hidden_size: int) -> int:
     """Returns the length F of the controller's input; `hidden_size` is the memory's."""
-    return latent_size + (hidden_size if config.inputs == "zh" else 0)
+    return latent_size + (hidden_size if config.sees_memory else 0)
 
 
 def parameter_count(config: ControllerConfig, latent_size: int, hidden_size: int) -> int:

@@ -169,5 +169,5 @@ def states_task(worker: RolloutWorker, task: RolloutTask) -> np.ndarray:
 def agent_spec(shared: SharedParams, config: ControllerConfig, make_env: MakeEnv) -> AgentSpec:
     """Returns the pipeline's own models: the vision model that `shared` names, and the memory if
     the controller looks at h."""
-    memory_folder = Path("models/rnn") if config.inputs == "zh" else None
+    memory_folder = Path("models/rnn") if config.sees_memory else None
     return AgentSpec(shared, make_env, Path("models") / shared.vision, memory_folder)

@@ -25,9 +25,10 @@ def principal(reads_memory: np.ndarray, states: np.ndarray, count: int) -> np.nd
     """Returns directions, float64 (P, K): the weights of the first `count` principal components of
     h, and every other parameter by itself.
 
-    `reads_memory`, bool (P,), says which of a controller's parameters are weights of h; `states`,
-    float32 (N, H), are h as they were while one drove. A component is centred and of unit variance,
-    so that one step size suits all: a step along its weight moves the bias, too.
+    `reads_memory`, bool (P,), says which of a controller's parameters are weights of h, which must
+    be the last of its features; `states`, float32 (N, H), are h as they were while one drove. A
+    component is centred and of unit variance, so that one step size suits all: a step along its
+    weight moves the bias, too.
     """
     size = states.shape[1]
     wide = states.astype(np.float64)
