@@ -7,12 +7,14 @@ check   reads every object of this cache (-r: of a remote) and removes damaged o
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 
 from dvc.repo import Repo
 
 from share.check import check
 from share.push import push
+from wm.runtime.entry import TRACEBACK
 
 
 def main() -> None:
@@ -23,12 +25,19 @@ def main() -> None:
     checking = commands.add_parser("check", help="removes damaged objects")
     checking.add_argument("-r", "--remote", metavar="NAME", help="this cache if left out")
     arguments = parser.parse_args()
+    removed = 0
     try:
         with Repo() as repo:
             if arguments.command == "push":
-                print(f"{push(repo, arguments.remote)} objects sent")
+                sent, left_out = push(repo, arguments.remote)
+                print(f"{sent} objects sent")
+                if left_out:
+                    print(
+                        f"notice: {left_out} runs are left out: this cache no longer has all that "
+                        "they made",
+                        file=sys.stderr,
+                    )
                 return
-            removed = 0
             for found in check(repo, arguments.remote):
                 print(f"removed: {found}", file=sys.stderr)
                 removed += 1
@@ -37,8 +46,11 @@ def main() -> None:
     except KeyboardInterrupt:
         sys.exit(130)
     except Exception as error:  # whatever the library of a remote raises
+        if os.environ.get(TRACEBACK):
+            raise
         reason = " ".join(str(error).split()) or type(error).__name__
-        sys.exit(f"error: {reason}")
+        again = f"; {removed} objects were removed before: check again" if removed else ""
+        sys.exit(f"error: {reason}{again}")
 
 
 def _remedy(remote: str | None) -> str:

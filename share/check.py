@@ -37,6 +37,7 @@ def check(repo: Repo, remote: str | None) -> Iterator[str]:
         for oid, is_whole in zip(oids, whole, strict=True):
             if not is_whole:
                 present.remove(oid)
+            if is_whole is False:
                 odb.delete(oid)
                 yield f"{odb.oid_to_path(oid)}: damaged"
             progress.advance()
@@ -49,9 +50,13 @@ def check(repo: Repo, remote: str | None) -> Iterator[str]:
                 yield f"{odb.oid_to_path(oid)}: a folder that lacks some of its files"
 
 
-def _is_whole(odb: Any, oid: str) -> bool:
-    with odb.fs.open(odb.oid_to_path(oid), "rb") as file:
-        return bool(fobj_md5(file) == oid.removesuffix(".dir"))
+def _is_whole(odb: Any, oid: str) -> bool | None:
+    """Whether an object is what its name says; None where it has gone meanwhile."""
+    try:
+        with odb.fs.open(odb.oid_to_path(oid), "rb") as file:
+            return bool(fobj_md5(file) == oid.removesuffix(".dir"))
+    except FileNotFoundError:
+        return None
 
 
 def _content(odb: Any, oid: str) -> set[str]:

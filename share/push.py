@@ -2,37 +2,58 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 from dvc.repo import Repo
+from dvc.utils.serialize import load_yaml
+from dvc_data.hashfile.hash_info import HashInfo
+from dvc_objects.fs.generic import copy
 
 from wm.core.errors import UserError
 
+RECORD = re.compile(r"[0-9a-f]{64}")
+"""What is named otherwise in the run cache is on its way: of a DVC at work, or of one killed."""
 
-def push(repo: Repo, remote: str | None) -> int:
-    """Pushes every object that the run cache's records name, then the records; returns how many
-    objects were sent.
+
+def push(repo: Repo, remote: str | None) -> tuple[int, int]:
+    """Pushes every run of the run cache that this cache has whole: the objects that its record
+    names, then the record. Returns how many objects were sent, and how many runs were left out, as
+    objects of theirs are gone (by `dvc gc`, say).
 
     `dvc push --run-cache` sends a run's record, and of what the run made only what git does not
     keep: its metrics and plots stay behind, and `dvc exp run --pull` elsewhere, which wants all
     outputs of a record or none, runs the stage again (github.com/treeverse/dvc/issues/5749).
-    `remote` is a name, None the default one. What this cache no longer has is left out; DVC warns.
-    Raises UserError when something could not be sent, and DVC's own exceptions.
+    `remote` is a name, None the default one. Raises UserError when something could not be sent, and
+    DVC's own exceptions.
     """
-    # runs/<2 of the key>/<key>/<value>
-    records = [path.relative_to(path.parents[2]) for path in
-               Path(repo.stage_cache.cache_dir).glob("*/*/*") if path.is_file()]  # fmt: skip
-    named = [(record.parts[1], record.parts[2]) for record in records]
-    sent, failed = 0, 0
-    for objects in repo.stage_cache.get_used_objs(named).values():
-        result = repo.cloud.push(objects, remote=remote)
-        sent += len(result.transferred)
-        failed += sum(repo.cache.local.exists(object_.value) for object_ in result.failed)
-    repo.stage_cache.push(remote)  # which logs what fails, and goes on
-    there = repo.cloud.get_remote_odb(remote, "push", hash_name="md5-dos2unix")
-    failed += sum(
-        not there.fs.exists(there.fs.join(there.path, "runs", *record.parts)) for record in records
-    )
+    folder = Path(repo.stage_cache.cache_dir)
+    # <2 of the key>/<key>/<value>
+    paths = [path for path in sorted(folder.glob("*/*/*")) if RECORD.fullmatch(path.name)]
+    objects = {path: _objects(repo, path, remote) for path in paths}
+    whole = {path: of for path, of in objects.items() if of is not None}
+    result = repo.cloud.push(set().union(*whole.values()), remote=remote)
+    there = repo.cloud.get_remote_odb(remote, "push --run-cache", hash_name="md5-dos2unix")
+    failed = len(result.failed)
+    for path, of in whole.items():
+        target = there.fs.join(there.path, "runs", *path.relative_to(folder).parts)
+        # a record without its objects would be of no use to anybody
+        if not of & result.failed and not there.fs.exists(target):
+            copy(repo.cache.legacy.fs, str(path), there.fs, target)
     if failed:
         raise UserError(f"{failed} objects were not sent; push again, it goes on where it was")
-    return sent
+    return len(result.transferred), len(objects) - len(whole)
+
+
+def _objects(repo: Repo, record: Path, remote: str | None) -> set[HashInfo] | None:
+    """Returns the objects of what a record's run made; None where this cache lacks one."""
+    found: set[HashInfo] = set()
+    # forced: it would ask a person about a folder whose list is gone
+    run = (record.parent.name, record.name)
+    for objects in repo.stage_cache.get_used_objs([run], remote=remote, force=True).values():
+        found |= objects
+    if not record.exists():  # it was damaged, and DVC has removed it
+        return None
+    made = {out["md5"] for out in load_yaml(record).get("outs", [])}
+    whole = made <= {of.value for of in found}
+    return found if whole and all(repo.cache.local.exists(of.value) for of in found) else None

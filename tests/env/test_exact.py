@@ -1,6 +1,7 @@
 """The exact renderer against gymnasium's and against pygame itself, byte for byte."""
 
 import pickle
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -20,7 +21,7 @@ from wm.env import official
 from wm.env.exact import checked
 from wm.env.exact.environment import ExactCarRacing, _turn, make
 from wm.env.exact.polygons import CAR_CORNERS
-from wm.env.exact.row import compiled, pixel
+from wm.env.exact.row import VERSION, compiled, forget_others, pixel
 from wm.env.exact.window import observe
 from wm.env.official import preprocess
 
@@ -233,3 +234,15 @@ def test_without_a_folder_to_keep_it_the_code_is_compiled_all_the_same(
 ) -> None:
     monkeypatch.setattr("numba.core.caching.CompileResultCacheImpl._locator_classes", [])
     assert compiled(lambda x: x + 1)(2) == 3
+
+
+def test_what_was_compiled_from_other_sources_is_forgotten(tmp_path: Path) -> None:
+    """Whatever their dates: a copy that keeps them may be older than what is compiled."""
+    for name in ("sources-0123456789abcdef", "row.pixel.nbi", "row.pixel.1.nbc"):
+        (tmp_path / name).touch()
+    forget_others(tmp_path)
+    assert {path.name for path in tmp_path.iterdir()} == {f"sources-{VERSION}", "row.pixel.1.nbc"}
+    (tmp_path / "row.pixel.nbi").touch()
+    forget_others.cache_clear()
+    forget_others(tmp_path)
+    assert (tmp_path / "row.pixel.nbi").exists()

@@ -205,6 +205,26 @@ def test_a_check_that_was_killed_is_finished_by_the_next(pushed: Team) -> None:
     assert shared.exists()
 
 
+def test_a_run_that_is_no_longer_whole_is_left_out(pushed: Team) -> None:
+    """As after `dvc gc`, which leaves records of runs whose outputs it has removed."""
+    name = hashes(pushed.first)["data/latents"]
+    own, shared = (cache / "files/md5" / name[:2] / name[2:]
+                   for cache in (pushed.first / ".dvc/cache", pushed.server.objects))  # fmt: skip
+    content = own.read_bytes()
+    own.unlink()
+    shared.unlink()
+    time.sleep(1.5)  # what rclone knows of a file is at most a second old
+    command = ("python", "-m", "share", "push")
+    done = pushed.shell(pushed.first, *command)
+    assert done.stdout == "0 objects sent\n"
+    assert "notice: 1 runs are left out: this cache no longer has all that they" in done.stderr
+    own.write_bytes(content)
+    own.chmod(0o444)
+    done = pushed.shell(pushed.first, *command)
+    assert "left out" not in done.stderr
+    assert shared.read_bytes() == content
+
+
 def test_without_such_a_remote_a_line_says_so(team: Team) -> None:
     for command in ("push", "check"):
         refused = team.shell(

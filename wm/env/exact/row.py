@@ -12,8 +12,9 @@ empty.
 from __future__ import annotations
 
 import contextlib
+import hashlib
 from collections.abc import Callable
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -27,11 +28,12 @@ from wm.env.exact.shares import CELL, CELLS, OPENING, PLACE, PLACES
 
 F = TypeVar("F", bound=Callable[..., Any])
 SOURCES = [
-    *Path(__file__).parent.glob("[!.]*.py"),  # an editor's are hidden
+    *sorted(Path(__file__).parent.glob("[!.]*.py")),  # an editor's are hidden
     Path(car_racing.__file__),
     Path(official.__file__),
 ]
 """What the compiled code is made from."""
+VERSION = hashlib.sha256(b"".join(file.read_bytes() for file in SOURCES)).hexdigest()[:16]
 
 
 def compiled(function: F, allocates: bool = False, inline: bool = False) -> F:
@@ -48,13 +50,22 @@ def compiled(function: F, allocates: bool = False, inline: bool = False) -> F:
         dispatcher = compiler(**options, cache=True)(function)
     except RuntimeError:  # neither beside the code nor in the home
         return compiler(**options)(function)
-    # numba sees an edit of a function's own file, not of the files of what it calls
-    newest = max(file.stat().st_mtime for file in SOURCES)
-    for kept in Path(dispatcher.stats.cache_path).glob("*.nbi"):
-        with contextlib.suppress(OSError):  # gone meanwhile, or not ours to remove
-            if kept.stat().st_mtime < newest:
-                kept.unlink()
+    forget_others(Path(dispatcher.stats.cache_path))
     return dispatcher
+
+
+@cache
+def forget_others(folder: Path) -> None:
+    """Removes what a folder keeps of code that was compiled from other sources: numba sees an edit
+    of a function's own file, not of the files of what it calls."""
+    mark = folder / f"sources-{VERSION}"
+    if mark.exists():
+        return
+    for old in [*folder.glob("*.nbi"), *folder.glob("sources-*")]:
+        with contextlib.suppress(OSError):  # gone meanwhile, or not ours to remove
+            old.unlink()
+    with contextlib.suppress(OSError):
+        mark.touch()
 
 
 allocating = partial(compiled, allocates=True)
