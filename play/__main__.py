@@ -66,13 +66,16 @@ def drive_yourself(given: argparse.Namespace) -> None:
     demand_display("--human", "a person drives in a window")
     _demand_folder(human.EPISODES, "that is where your episode would be kept")
     seed = evaluation_seed(given.track)
-    outcome = human.drive(Screen("you drive"), given.track, seed, given.steps)
+    screen = Screen("you drive")
+    outcome = human.drive(screen, given.track, seed, given.steps)
     print(f"you: return {outcome.return_:.1f} on track {given.track} (seed {seed})")
     if outcome.steps < human.FEWEST_STEPS:
         print(f"{outcome.steps} steps are too few: not kept")
-        return
-    assert outcome.episode is not None
-    print(f"the episode of {outcome.steps} steps is {human.keep(outcome.episode)}")
+    else:
+        assert outcome.episode is not None
+        print(f"the episode of {outcome.steps} steps is {human.keep(outcome.episode)}")
+    screen.linger()  # now that it is kept
+    screen.close()
 
 
 def _demand_folder(folder: Path, remedy: str) -> None:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-import contextlib
-import fcntl
+import os
+import shutil
 import signal
+import uuid
 from collections.abc import Callable, Set
 from dataclasses import replace
+from itertools import count as count_from
 from pathlib import Path
 
 import numpy as np
@@ -57,7 +59,8 @@ class Keyboard:
 
 def drive(screen: Screen, track: int, seed: int, steps: int) -> Outcome:
     """Lets a person drive an episode on the track `seed`, named `track`; returns its outcome with
-    the recording. When the screen is closed, or on Ctrl-C, it is truncated."""
+    the recording. When the screen is closed, or on Ctrl-C, it is truncated. The screen shows the
+    last picture."""
     whole = steps / FRAMES_PER_SECOND
 
     def caption(taken: int) -> str:
@@ -70,21 +73,28 @@ def drive(screen: Screen, track: int, seed: int, steps: int) -> Outcome:
         (outcome,) = rollout([env], [seed], person, max_steps=steps, telemetry=telemetry)
         if not screen.closed:
             screen.show(env.captioned)
-            screen.linger()
     finally:
         signal.signal(signal.SIGINT, before)
     env.close()
-    screen.close()
     return outcome
 
 
 def keep(episode: Episode, directory: Path = EPISODES) -> Path:
     """Writes an episode into a file of its own, under the next free id; returns its path."""
     directory.mkdir(parents=True, exist_ok=True)
-    with open(directory / ".lock", "w") as held:
-        with contextlib.suppress(OSError):  # some file systems have no locks
-            fcntl.flock(held, fcntl.LOCK_EX)  # two drives may end at once
-        id_ = max([FIRST_ID - 1, *episodes.ids_in(directory)]) + 1
+    whole = directory / f".{uuid.uuid4().hex}.tmp"
+    for id_ in count_from(max([FIRST_ID - 1, *episodes.ids_in(directory)]) + 1):
         path = directory / episodes.file_name(id_)
-        episodes.save(path, replace(episode, id=id_))
-    return path
+        episodes.save(whole, replace(episode, id=id_))
+        try:
+            os.link(whole, path)  # unlike a rename it never takes another drive's place
+        except FileExistsError:
+            continue
+        except OSError:  # a file system without second names
+            if path.exists():
+                continue
+            shutil.copyfile(whole, path)
+        finally:
+            whole.unlink()
+        return path
+    raise AssertionError("ids have no end")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import re
 from collections.abc import Iterator
@@ -38,7 +39,7 @@ def check(repo: Repo, remote: str | None) -> Iterator[str]:
             if not is_whole:
                 present.remove(oid)
             if is_whole is False:
-                odb.delete(oid)
+                _remove(odb, oid)
                 yield f"{odb.oid_to_path(oid)}: damaged"
             progress.advance()
     if remote:
@@ -46,7 +47,7 @@ def check(repo: Repo, remote: str | None) -> Iterator[str]:
         # check removed, and did not live to remove the list of, is missing too.
         for oid in sorted(present):
             if oid.endswith(".dir") and not _content(odb, oid) <= present:
-                odb.delete(oid)
+                _remove(odb, oid)
                 yield f"{odb.oid_to_path(oid)}: a folder that lacks some of its files"
 
 
@@ -60,6 +61,14 @@ def _is_whole(odb: Any, oid: str) -> bool | None:
 
 
 def _content(odb: Any, oid: str) -> set[str]:
-    """The objects that a folder's list names."""
-    with odb.fs.open(odb.oid_to_path(oid), "rb") as file:
-        return {entry["md5"] for entry in json.load(file)}
+    """The objects that a folder's list names; none where it has gone meanwhile."""
+    try:
+        with odb.fs.open(odb.oid_to_path(oid), "rb") as file:
+            return {entry["md5"] for entry in json.load(file)}
+    except FileNotFoundError:
+        return set()
+
+
+def _remove(odb: Any, oid: str) -> None:
+    with contextlib.suppress(FileNotFoundError):
+        odb.delete(oid)

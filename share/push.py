@@ -32,17 +32,20 @@ def push(repo: Repo, remote: str | None) -> tuple[int, int]:
     paths = [path for path in sorted(folder.glob("*/*/*")) if RECORD.fullmatch(path.name)]
     objects = {path: _objects(repo, path, remote) for path in paths}
     whole = {path: of for path, of in objects.items() if of is not None}
-    result = repo.cloud.push(set().union(*whole.values()), remote=remote)
+    named = set().union(*whole.values())
+    # A folder's list after its files: DVC takes the files of a list that is there for present, and
+    # of a file that fails it withholds the list of one of the folders that have it, not of all.
+    files = repo.cloud.push({of for of in named if not of.isdir}, remote=remote)
+    ready = {path: of for path, of in whole.items() if not of & files.failed}
+    lists = repo.cloud.push({of for of in set().union(*ready.values()) if of.isdir}, remote=remote)
     there = repo.cloud.get_remote_odb(remote, "push --run-cache", hash_name="md5-dos2unix")
-    failed = len(result.failed)
-    for path, of in whole.items():
-        target = there.fs.join(there.path, "runs", *path.relative_to(folder).parts)
-        # a record without its objects would be of no use to anybody
-        if not of & result.failed and not there.fs.exists(target):
+    for path, of in ready.items():
+        if not of & lists.failed:  # without its objects a record would be of no use to anybody
+            target = there.fs.join(there.path, "runs", *path.relative_to(folder).parts)
             copy(repo.cache.legacy.fs, str(path), there.fs, target)
-    if failed:
+    if failed := len(files.failed) + len(lists.failed):
         raise UserError(f"{failed} objects were not sent; push again, it goes on where it was")
-    return len(result.transferred), len(objects) - len(whole)
+    return len(files.transferred) + len(lists.transferred), len(objects) - len(whole)
 
 
 def _objects(repo: Repo, record: Path, remote: str | None) -> set[HashInfo] | None:

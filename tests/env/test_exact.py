@@ -244,5 +244,17 @@ def test_what_was_compiled_from_other_sources_is_forgotten(tmp_path: Path) -> No
     assert {path.name for path in tmp_path.iterdir()} == {f"sources-{VERSION}", "row.pixel.1.nbc"}
     (tmp_path / "row.pixel.nbi").touch()
     forget_others.cache_clear()
-    forget_others(tmp_path)
+    assert forget_others(tmp_path)
     assert (tmp_path / "row.pixel.nbi").exists()
+
+
+def test_what_cannot_be_forgotten_is_not_used(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(path: Path, missing_ok: bool = False) -> None:
+        raise PermissionError(1, "Operation not permitted")
+
+    (tmp_path / "row.pixel.nbi").touch()
+    monkeypatch.setattr(Path, "unlink", refuse)
+    assert not forget_others(tmp_path / ".")
+    assert [path.name for path in tmp_path.iterdir()] == ["row.pixel.nbi"]

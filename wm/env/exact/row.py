@@ -11,7 +11,6 @@ empty.
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 from collections.abc import Callable
 from functools import cache, partial
@@ -50,22 +49,26 @@ def compiled(function: F, allocates: bool = False, inline: bool = False) -> F:
         dispatcher = compiler(**options, cache=True)(function)
     except RuntimeError:  # neither beside the code nor in the home
         return compiler(**options)(function)
-    forget_others(Path(dispatcher.stats.cache_path))
+    if not forget_others(Path(dispatcher.stats.cache_path)):
+        return compiler(**options)(function)
     return dispatcher
 
 
 @cache
-def forget_others(folder: Path) -> None:
+def forget_others(folder: Path) -> bool:
     """Removes what a folder keeps of code that was compiled from other sources: numba sees an edit
-    of a function's own file, not of the files of what it calls."""
+    of a function's own file, not of the files of what it calls. Returns whether nothing of it is
+    left."""
     mark = folder / f"sources-{VERSION}"
     if mark.exists():
-        return
-    for old in [*folder.glob("*.nbi"), *folder.glob("sources-*")]:
-        with contextlib.suppress(OSError):  # gone meanwhile, or not ours to remove
-            old.unlink()
-    with contextlib.suppress(OSError):
+        return True
+    try:
+        for old in [*folder.glob("*.nbi"), *folder.glob("sources-*")]:
+            old.unlink(missing_ok=True)
         mark.touch()
+    except OSError:  # another user's
+        return False
+    return True
 
 
 allocating = partial(compiled, allocates=True)
