@@ -151,7 +151,10 @@ def test_another_verdict_and_another_number_change_the_page(copy: Path) -> None:
     artifacts.write_json("results/comparison.json", comparison)
     report.write()
     content = page(copy)
-    assert '<span class="chip better" style="--c:var(--c-vaegan)">better</span>' in content
+    assert (
+        '<span class="chip better" style="--c:var(--c-vaegan, var(--c-other))">better</span>'
+        in content
+    )
     assert "123.4 points higher" in content
     assert "another rule" in content
 
