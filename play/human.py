@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import signal
 import uuid
 from collections.abc import Callable, Set
@@ -93,8 +92,8 @@ def keep(episode: Episode, directory: Path = EPISODES) -> Path:
         except OSError:  # a file system without second names
             if path.exists():
                 continue
-            shutil.copyfile(whole, path)
+            os.replace(whole, path)
         finally:
-            whole.unlink()
+            whole.unlink(missing_ok=True)
         return path
     raise AssertionError("ids have no end")

@@ -10,6 +10,9 @@ from PIL import Image
 from wm.core.car_racing import FRAMES_PER_SECOND
 from wm.core.errors import UserError
 
+LINGER = 3.0
+"""Seconds for which the last picture stays."""
+
 
 def demand_display(option: str, remedy: str) -> None:
     """Raises UserError, with what to do instead of `option`, where no window can open."""
@@ -22,10 +25,6 @@ def demand_display(option: str, remedy: str) -> None:
     if driver in ("dummy", "offscreen") and "SDL_VIDEODRIVER" not in os.environ:
         pygame.display.quit()
         raise UserError(f"{option}: no display; {remedy}")
-
-
-LINGER = 3.0
-"""Seconds for which the last picture stays."""
 
 
 class Screen:

@@ -176,6 +176,18 @@ def test_no_episode_overwrites_another(
     assert all(file.terminated and not file.truncated for file in kept)
 
 
+def test_without_second_names_for_files_a_drive_is_kept_whole(
+    episode: Episode, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(source: Path, target: Path) -> None:
+        raise PermissionError(1, "Operation not permitted")  # as FAT does
+
+    monkeypatch.setattr("os.link", refuse)
+    paths = [human.keep(episode, tmp_path) for _ in range(2)]
+    assert [EpisodeFile(path).id for path in paths] == [900_000, 900_001]
+    assert sorted(tmp_path.iterdir()) == paths
+
+
 def test_what_cannot_be_written_takes_no_id(
     episode: Episode, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
