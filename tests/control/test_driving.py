@@ -67,7 +67,12 @@ def test_an_evaluation_drives_each_track_once_and_records_it_by_its_place(tmp_pa
     assert [task.seeds for task in tasks] == [[11, 12], [13, 14], [15]]
     assert [task.first_id for task in tasks] == [0, 2, 4]
     assert len({task.noise_seed for task in tasks}) == 3
-    assert all(task.vectors.shape == (1, 3) and task.record_to == tmp_path for task in tasks)
+    for task in tasks:
+        assert task.vectors.shape == (1, 3)
+        assert task.record_to == tmp_path
+        assert (task.max_steps, task.patience, task.off_road_cost) == (9, None, 0)
+    again = evaluation_tasks(config(), vector, tracks, seed=1, max_steps=9, shard_episodes=2)
+    assert not {task.noise_seed for task in tasks} & {task.noise_seed for task in again}
 
 
 def test_a_spec_names_the_memory_only_where_the_controller_reads_it() -> None:

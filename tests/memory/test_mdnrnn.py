@@ -25,7 +25,14 @@ def test_a_step_is_a_sequence_of_one() -> None:
             step = model.predict(state[0][:, None])
             for a, b in zip((*step.mixture, *step[1:]), (*whole.mixture, *whole[1:]), strict=True):
                 torch.testing.assert_close(a[:, 0], b[:, t])
+        states, end = model.states(z, action)
+        nothing, before = model.states(z[:, :0], action[:, :0], last)
     torch.testing.assert_close(state, last)
+    torch.testing.assert_close(end, last)
+    torch.testing.assert_close(states[:, -1], last[0])
+    assert nothing.shape == (3, 0, 16)
+    assert before is last
+    assert not any(part.any() for part in model.states(z[:, :0], action[:, :0])[1])
 
 
 def test_save_and_load(tmp_path: Path) -> None:

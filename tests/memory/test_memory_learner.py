@@ -88,11 +88,21 @@ def test_masked_steps_change_no_loss() -> None:
     memory = learner()
     logs = []
     for length in (5, 9):
-        batch = LatentDataset(short, length).windows(np.array([0]))
+        batch = LatentDataset(short, length, longest=length).windows(np.array([0]))
         batch = batch._replace(logvar=torch.full_like(batch.mu, -100.0))
+        assert batch.mask.shape == (1, length)
         assert batch.mask.sum() == 5
         logs.append(losses(memory.model, batch, torch.Generator(), no_autocast()))
     torch.testing.assert_close(logs[0], logs[1])
+
+
+def test_gradients_are_clipped_by_value() -> None:
+    clip = 1e-4
+    memory = MdnRnnLearner(learner().model, 1e-2, clip, no_autocast())
+    memory.step(training_batch(LatentDataset(world(), 16), 8, 0, 0, CPU), torch.Generator())
+    gradients = torch.cat([weight.grad.flatten() for weight in memory.model.parameters()])
+    assert gradients.abs().max() == torch.tensor(clip)
+    assert (gradients.abs() == torch.tensor(clip)).sum() > 100  # a norm so small would allow one
 
 
 def test_z_is_drawn_anew_from_its_posterior() -> None:

@@ -50,7 +50,7 @@ def test_samples_have_the_mixtures_moments(temperature: float) -> None:
 def test_the_expectation_is_the_mean_of_the_samples() -> None:
     one = mixture(1, 1)
     many = Mixture(*(part.expand(20_000, 1, -1, -1) for part in one))
-    drawn = sample(many, torch.Generator().manual_seed(0))
+    drawn = sample(many, torch.Generator().manual_seed(0), 1.0)
     torch.testing.assert_close(drawn.mean(0), expectation(one)[0], atol=0.1, rtol=0.05)
 
 
@@ -79,7 +79,7 @@ def test_what_is_random_is_drawn_on_the_generators_device(monkeypatch: pytest.Mo
         return moved(tensor, *args, **options)
 
     monkeypatch.setattr(torch.Tensor, "to", to)
-    z = sample(elsewhere, torch.Generator().manual_seed(0))
+    z = sample(elsewhere, torch.Generator().manual_seed(0), 1.0)
     assert z.is_meta
     assert z.shape == (2, 3, 3)
     assert drawn_on == ["multinomial", "randn"]

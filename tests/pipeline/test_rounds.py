@@ -16,12 +16,13 @@ import pytest
 import torch
 import yaml
 
-from rounds import evaluate, settings, train_controller, train_rnn
+from rounds import drive, evaluate, settings, train_controller, train_rnn
 from rounds.__main__ import main, pipeline
 from rounds.folders import Round
 from tests.conftest import Command
-from wm.core import artifacts, episodes
+from wm.core import artifacts, episodes, seeding
 from wm.core.errors import UserError
+from wm.core.params import Params
 from wm.env.exact.checked import Evaluate
 from wm.memory import latents
 from wm.memory.training.learner import MdnRnnLearner
@@ -160,18 +161,24 @@ class AskedError(Exception):
 
 
 def ask(
-    monkeypatch: pytest.MonkeyPatch, repository: Path, stage: ModuleType, function: str
-) -> list[Any]:
-    """Runs a stage of round 2 up to its call of `function`, a name in its module; returns that
-    call's arguments."""
+    monkeypatch: pytest.MonkeyPatch, repository: Path, stage: ModuleType, function: str,
+    round_: int = 2, **changed: object,
+) -> list[Any]:  # fmt: skip
+    """Runs a stage of a round, with changed parameters of its own, up to its call of `function`, a
+    name in its module; returns that call's arguments."""
     asked: list[Any] = []
+    load = settings.load
+
+    def load_changed(section: str, schema: type[Params]) -> Params:
+        return load(section, schema).model_copy(update=changed)
 
     def end(*arguments: Any, **keywords: Any) -> None:
         asked.extend([*arguments, keywords])
         raise AskedError
 
     monkeypatch.chdir(repository)
-    monkeypatch.setattr(sys, "argv", [stage.__name__, "2"])
+    monkeypatch.setattr(sys, "argv", [stage.__name__, str(round_)])
+    monkeypatch.setattr(settings, "load", load_changed)
     monkeypatch.setattr(f"{stage.__name__}.{function}", end)
     with pytest.raises(AskedError):
         stage.run()
@@ -180,24 +187,72 @@ def ask(
 
 @pytest.mark.parametrize(("recent", "rounds"), [(1, [1]), (2, [0, 1])])
 def test_a_search_goes_on_from_the_best_of_the_round_before_in_the_newest_dream(
-    driven_twice: tuple[Path, list[str]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    driven_twice: tuple[Path, list[str]], monkeypatch: pytest.MonkeyPatch,
     recent: int, rounds: list[int],
 ) -> None:  # fmt: skip
-    repository = shutil.copytree(driven_twice[0], tmp_path / "search")
-    change(repository, train_controller={"recent": recent})
-    _, world, _, start, *_ = ask(monkeypatch, repository, train_controller, "search")
+    repository, _ = driven_twice
+    _, world, _, start, _, seed, *_ = ask(
+        monkeypatch, repository, train_controller, "search", recent=recent
+    )
     before, this = Round(1).agent, Round(2)
     assert np.array_equal(start, vector_in(before / "controller"))
     assert world.memory == before / "memory"
     assert world.dreamer == this.dreamer
     assert world.starts == tuple(Round(number).latents for number in rounds)
+    assert seed == seeding.integer(0, "rounds", "train_controller", 2)
+
+
+@pytest.mark.parametrize("memory", ["kept", "newest"])
+def test_a_search_in_the_simulator_sees_the_memory_that_is_asked_for(
+    driven_twice: tuple[Path, list[str]], monkeypatch: pytest.MonkeyPatch, memory: str
+) -> None:
+    asked = {"where": "simulator", "memory": memory, "patience": 7, "off_road_cost": 0.3}
+    _, world, *_ = ask(monkeypatch, driven_twice[0], train_controller, "search", **asked)
+    assert (world.max_steps, world.patience, world.off_road_cost) == (40, 7, 0.3)
+    seen = Round(1).agent / "memory" if memory == "kept" else Round(2).dreamer
+    assert world.spec.memory == seen
+
+
+@pytest.mark.parametrize(
+    ("stage", "folders"),
+    [
+        (train_rnn, [Round(1).dreamer, Path("data/latents"), Round(0).latents, Round(1).latents]),
+        (
+            train_controller,
+            [Round(1).agent / "memory", Round(2).dreamer, Round(0).latents, Round(1).latents,
+             Round(1).agent / "controller"],
+        ),
+    ],
+)  # fmt: skip
+def test_no_round_goes_on_with_the_state_of_another(
+    driven_twice: tuple[Path, list[str]], monkeypatch: pytest.MonkeyPatch, stage: ModuleType,
+    folders: list[Path],
+) -> None:  # fmt: skip
+    name, key, inputs, *_ = ask(monkeypatch, driven_twice[0], stage, "Checkpoint")
+    own = name.removeprefix("round_2_")
+    schema = {"train_rnn": train_rnn.TrainRnn, "train_controller": train_controller.TrainController}
+    shared = {"seed", "precision", "device"} | ({"threads"} if own == "train_rnn" else set())
+    assert set(key) == shared | set(schema[own].model_fields)
+    assert inputs == folders
+
+
+def test_the_candidates_drive_with_the_rounds_parameters_on_its_own_tracks(
+    driven_twice: tuple[Path, list[str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _, tasks, *_ = ask(monkeypatch, driven_twice[0], drive, "agents.drive", patience=7)
+    tracks = [seeding.integer(0, "rounds", "track", 2, number) for number in range(2)]
+    assert [task.seeds for task in tasks] == [tracks] * len(tasks)
+    assert sum(len(task.vectors) for task in tasks) == 2
+    assert [task.first_id for task in tasks] == [0, 2]
+    assert {(task.max_steps, task.patience, task.off_road_cost) for task in tasks} == {(40, 7, 0)}
+    assert len({task.noise_seed for task in tasks}) == len(tasks)
 
 
 def test_the_memory_of_the_round_before_learns_on_from_collected_and_driven_windows(
     driven_twice: tuple[Path, list[str]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     repository, _ = driven_twice
-    learner, batch, *_ = ask(monkeypatch, repository, train_rnn, "loop.train")
+    learner, batch, _, keywords = ask(monkeypatch, repository, train_rnn, "loop.train")
     before = artifacts.load_tensors(Round(1).dreamer / "weights.safetensors")
     for name, weight in learner.model.state_dict().items():
         assert np.array_equal(weight, before[name]), name
@@ -212,6 +267,13 @@ def test_the_memory_of_the_round_before_learns_on_from_collected_and_driven_wind
     in_drives = np.array(found).reshape(2, 20, 4)
     assert in_drives.any(axis=(1, 2)).all()  # of either round
     assert np.array_equal(in_drives.any(axis=0), [[True, True, False, False]] * 20)
+    ids, _ = episodes.split(episodes.ids_in("data/latents"))
+    learned = {mu.tobytes() for id_ in ids for mu in latents.read(Path("data/latents"), id_).mu}
+    for step in range(20):  # and none of a held-out episode
+        assert all(first.tobytes() in learned for first in batch(step).mu[2:, 0].numpy())
+    assert keywords["seed"] == seeding.integer(0, "rounds", "train_rnn", 2)
+    of_round_1 = ask(monkeypatch, repository, train_rnn, "loop.train", round_=1)[1]
+    assert not torch.equal(batch(0).mu[2:], of_round_1(0).mu[2:])
 
 
 def test_a_memory_that_is_killed_learns_on_where_it_was(
@@ -282,17 +344,6 @@ def test_a_round_that_no_search_has_prepared_is_named(
     done = shell(driven[0], sys.executable, "-m", "rounds.drive", "7", check=False)
     assert done.returncode == 1
     assert "error: models/rounds/7/candidates: no candidates; make rounds" in done.stderr
-
-
-def test_a_round_in_the_simulator_sees_the_newest_memory(
-    driven: tuple[Path, list[str]], tmp_path: Path, shell: Command
-) -> None:
-    repository = shutil.copytree(driven[0], tmp_path / "simulator")
-    change(repository, train_controller={"where": "simulator", "memory": "newest"})
-    shell(repository, sys.executable, "-m", "rounds.train_controller", "1")
-    assert weights_in(repository / Round(1).candidates / "memory") == weights_in(
-        repository / Round(1).dreamer
-    )
 
 
 def test_the_pipeline_is_written_for_as_many_as_are_asked_for() -> None:
