@@ -72,7 +72,9 @@ def main() -> None:
 
             return rate
 
-        on = {n: stack.enter_context(Cluster(clusters[n], spec.create_worker)) for n in (1, 2)}
+        on = {
+            n: stack.enter_context(Cluster(clusters[n], spec.create_worker, "fp32")) for n in (1, 2)
+        }
         here = {n: stack.enter_context(Processes(n, spec.create_worker)) for n in (1, 2)}
         for contest in (
             Contest(
@@ -94,7 +96,7 @@ def main() -> None:
             content["rows"] += records
             print(side_by_side.table(records), flush=True)
         content["bytes_a_generation"] = _bytes(generation(on[2], SHARD, POPULATION), spec, idle)
-        with Cluster(clusters[2], nothing) as empty, Processes(2, nothing) as local:
+        with Cluster(clusters[2], nothing, "fp32") as empty, Processes(2, nothing) as local:
             content["milliseconds_a_task"] = {
                 "Dask workers, 2": _milliseconds(empty),
                 "processes, 2": _milliseconds(local),

@@ -12,7 +12,8 @@ from rounds.agents import spec_of
 from rounds.folders import Round, of_command_line
 from wm.control.policy import controller
 from wm.control.training import evolution
-from wm.control.training.dream import Dream
+from wm.control.training.dream import DreamWorld
+from wm.control.training.fitness import World
 from wm.control.training.search import search
 from wm.control.training.settings import Search
 from wm.control.training.simulator import Simulator
@@ -43,14 +44,14 @@ def run() -> None:
     config, start = controller.load(agent / "controller", *spec.sizes())
     on_h = controller.reads_memory(config, *spec.sizes())
     compute.prepare(shared, threads=1)
-    world: Simulator | Dream = Simulator(
-        spec, config, train.max_steps, train.patience, train.off_road_cost
-    )
+    world: World
     if train.where == "dream":
         recent = range(max(0, this.number - train.recent), this.number)
         starts = tuple(Round(number).latents for number in recent)
         size = spec.sizes()[0]
-        world = Dream(shared, config, train.dream, size, memory, this.dreamer, starts)
+        world = DreamWorld(shared, config, train.dream, size, memory, this.dreamer, starts)
+    else:
+        world = Simulator(spec, config, train.max_steps, train.patience, train.off_road_cost)
     inputs = [*world.inputs, agent / "controller"]
     arithmetic.compare(inputs, shared)
     seed = seeding.integer(shared.seed, "rounds", "train_controller", this.number)

@@ -47,7 +47,7 @@ def run() -> None:
     with Checkpoint(f"round_{this.number}_train_rnn", key, inputs, TorchSerializer()) as checkpoint:
         training, held_out = (
             [latents.read(LATENTS, id_) for id_ in ids]
-            for ids in episodes.split(episodes.ids_in(LATENTS))
+            for ids in episodes.split(episodes.ids_in(LATENTS), LATENTS)
         )
         driven = [latents.read(folder, id_) for folder in drives for id_ in episodes.ids_in(folder)]
         longest = max(len(episode.actions) for episode in (*training, *driven))

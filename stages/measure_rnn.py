@@ -26,7 +26,7 @@ STRIP = 6
 
 
 def run() -> None:
-    shared, _ = params.load("measure_rnn", params.Params)
+    shared = params.load_shared()
     prepared = compute.prepare(shared, shared.threads)
     arithmetic.compare([LATENTS, MODEL], shared)
     with measure("measure_rnn"):

@@ -8,7 +8,8 @@ from wm.control.policy import controller
 from wm.control.policy.controller import ControllerConfig
 from wm.control.policy.driving import agent_spec
 from wm.control.training import evolution
-from wm.control.training.dream import Dream
+from wm.control.training.dream import DreamWorld
+from wm.control.training.fitness import World
 from wm.control.training.search import search
 from wm.control.training.settings import TrainController
 from wm.control.training.simulator import Simulator
@@ -30,12 +31,12 @@ def run() -> None:
     on_h = controller.reads_memory(config, *spec.sizes())
     start = controller.biased(train.start_bias, len(on_h))
     compute.prepare(shared, threads=1)
-    world: Simulator | Dream = Simulator(
-        spec, config, train.max_steps, train.patience, train.off_road_cost
-    )
+    world: World
     if train.where == "dream":
         size = spec.sizes()[0]
-        world = Dream(shared, config, train.dream, size, MEMORY, MEMORY, (LATENTS,))
+        world = DreamWorld(shared, config, train.dream, size, MEMORY, MEMORY, (LATENTS,))
+    else:
+        world = Simulator(spec, config, train.max_steps, train.patience, train.off_road_cost)
     arithmetic.compare(world.inputs, shared)
     key = shared.model_dump(include={"seed", *params.ARITHMETIC}) | train.model_dump()
     with (

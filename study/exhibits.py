@@ -191,7 +191,8 @@ def _dream(name: str, run: TrainedRun, arrays: dict[str, np.ndarray]) -> list[in
     """Adds the first dream of measure_rnn, with the same true frames for either model; returns
     after how many steps its frames are."""
     data = run.folder / "data"
-    held_out = episodes.split(episodes.ids_in(data / "latents"))[1]
+    latents_folder = data / "latents"
+    held_out = episodes.split(episodes.ids_in(latents_folder), latents_folder)[1]
     files = [episodes.EpisodeFile(data / "episodes" / episodes.file_name(id_)) for id_ in held_out]
     encoded = [latents.read(data / "latents", id_) for id_ in held_out]
     _, real, dreamed = open_loop(run.memory, run.vision, files, encoded)

@@ -10,7 +10,7 @@ from types import ModuleType
 from wm.core import params
 from wm.core.params import VISION_MODELS, Params
 
-STAGES = (*params.STAGES[:-1], "dream_page", params.STAGES[-1])
+STAGES = (*params.STAGES, "measure_rnn", "dream_page", "costs")
 """Names of all stages, in an order in which they can run: `dream_page` has no section in
 params.yaml."""
 

@@ -14,7 +14,7 @@ from tests.control.test_controller import config
 from tests.control.test_driving import SHARED
 from wm.control.policy.controller import Controllers, parameter_count
 from wm.control.training import value
-from wm.control.training.dream import Dream, DreamParams, DreamTask, draw
+from wm.control.training.dream import DreamParams, DreamTask, DreamWorld, draw
 from wm.control.training.fitness import ReturnFitness
 from wm.core.errors import UserError
 from wm.memory import latents
@@ -31,7 +31,7 @@ VECTORS = np.random.default_rng(0).normal(size=(3, parameter_count(config(), Z, 
 
 
 @pytest.fixture
-def dream(tmp_path: Path) -> Dream:
+def dream(tmp_path: Path) -> DreamWorld:
     shape = MdnRnnConfig(hidden_size=H, mixtures=2)
     for seed, name in enumerate(("rnn", "later")):
         torch.manual_seed(seed)
@@ -45,10 +45,10 @@ def dream(tmp_path: Path) -> Dream:
         content = LatentEpisode(mu, logvar, actions, rewards, False)
         latents.write(tmp_path / "latents", id_, content)
     rnn = tmp_path / "rnn"
-    return Dream(SHARED, config(), PARAMS, Z, rnn, rnn, (tmp_path / "latents",))
+    return DreamWorld(SHARED, config(), PARAMS, Z, rnn, rnn, (tmp_path / "latents",))
 
 
-def by_hand(dream: Dream, vector: np.ndarray, seed: int) -> tuple[float, np.ndarray]:
+def by_hand(dream: DreamWorld, vector: np.ndarray, seed: int) -> tuple[float, np.ndarray]:
     """One dream, step by step, with the memory's own methods; returns its return and the states."""
     device = torch.device("cpu")
     seer, dreamer = (trained.load(path, Z, device) for path in (dream.memory, dream.dreamer))
@@ -84,7 +84,7 @@ def by_hand(dream: Dream, vector: np.ndarray, seed: int) -> tuple[float, np.ndar
 @pytest.mark.parametrize("discount", [None, 0.9])
 @pytest.mark.parametrize("dreamer", ["rnn", "later"])
 def test_dreams_in_lockstep_are_those_by_hand(
-    dream: Dream, tmp_path: Path, dreamer: str, discount: float | None
+    dream: DreamWorld, tmp_path: Path, dreamer: str, discount: float | None
 ) -> None:
     params = PARAMS.model_copy(update={"discount": discount})
     dream = replace(dream, dreamer=tmp_path / dreamer, params=params)
@@ -99,7 +99,15 @@ def test_dreams_in_lockstep_are_those_by_hand(
         np.testing.assert_allclose(states.reshape(STEPS, 6, H)[:, index], seen, atol=1e-5)
 
 
-def test_a_seed_names_a_dream(dream: Dream) -> None:
+def test_returns_depend_on_both_memories_and_on_where_dreams_begin(
+    dream: DreamWorld, tmp_path: Path
+) -> None:
+    later = replace(dream, dreamer=tmp_path / "later")
+    assert later.inputs == [tmp_path / name for name in ("rnn", "later", "latents")]
+    assert dream.inputs == [tmp_path / name for name in ("rnn", "latents")]
+
+
+def test_a_seed_names_a_dream(dream: DreamWorld) -> None:
     """Whatever else is dreamed beside it: its start and its noise."""
     worker = dream.create_worker()
     alone = dream.returns(worker, DreamTask(VECTORS[:1], [9]))
@@ -108,7 +116,7 @@ def test_a_seed_names_a_dream(dream: Dream) -> None:
     assert len({round(number, 6) for number in beside}) == 9
 
 
-def test_starts_are_frames_of_real_episodes_with_the_steps_before(dream: Dream) -> None:
+def test_starts_are_frames_of_real_episodes_with_the_steps_before(dream: DreamWorld) -> None:
     worker = dream.create_worker()
     real = [latents.read(dream.starts[0], id_) for id_ in range(3)]
     found = set()
@@ -125,7 +133,17 @@ def test_starts_are_frames_of_real_episodes_with_the_steps_before(dream: Dream) 
     assert {frame for id_, frame in found if id_ == 1} == set(range(5, 21))
 
 
-def test_fitness_in_a_dream_does_not_depend_on_the_workers(dream: Dream) -> None:
+def test_no_dream_begins_at_the_frame_after_an_end(dream: DreamWorld) -> None:
+    """Nothing follows it: the memory has never seen one as an input."""
+    content = latents.read(dream.starts[0], 1)
+    latents.write(dream.starts[0], 1, replace(content, terminated=True))
+    worker = dream.create_worker()
+    last = [worker._start(seed)[0][0, -1].numpy() for seed in range(400)]
+    begun = {int(np.flatnonzero(at)[0]) for z in last if (at := (content.mu == z).all(1)).any()}
+    assert begun == set(range(5, 20))  # of 20 steps
+
+
+def test_fitness_in_a_dream_does_not_depend_on_the_workers(dream: DreamWorld) -> None:
     results = []
     for count in (1, 2):
         with Processes(count, dream.create_worker) as executor:
@@ -183,7 +201,7 @@ def test_a_draw_needs_no_sum_that_a_gpu_refuses() -> None:
     assert torch.equal(drawn, chosen + std * normal)
 
 
-def test_a_dream_of_no_episode_is_one_line(dream: Dream, tmp_path: Path) -> None:
+def test_a_dream_of_no_episode_is_one_line(dream: DreamWorld, tmp_path: Path) -> None:
     (tmp_path / "none").mkdir()
     with pytest.raises(UserError, match=r"none: no episode in it; run encode$"):
         replace(dream, starts=(tmp_path / "none",)).create_worker()

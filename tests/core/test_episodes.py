@@ -181,7 +181,8 @@ def same_or_refused(path: Path, raw: bytes, episode: episodes.Episode) -> None:
 
 def test_another_file_in_the_folder_is_no_episode(tmp_path: Path) -> None:
     write(tmp_path, make())
-    (tmp_path / "episode_copy.safetensors").touch()
+    for name in ("copy", "0000003", "0000004", "4"):
+        (tmp_path / f"episode_{name}.safetensors").touch()
     assert episodes.ids_in(tmp_path) == [3]
 
 
@@ -215,5 +216,5 @@ def test_split_depends_on_the_ids_alone() -> None:
 
 def test_split_always_holds_one_out_and_keeps_one() -> None:
     assert [len(part) for part in episodes.split([0, 1])] == [1, 1]
-    with pytest.raises(UserError, match="at least 2"):
-        episodes.split([0])
+    with pytest.raises(UserError, match="data/latents: 1 episode"):
+        episodes.split([0], "data/latents")

@@ -296,4 +296,4 @@ def test_both_vision_models_are_trained_alike_at_the_laptop_scale() -> None:
 def test_every_stage_with_parameters_has_a_schema_to_try() -> None:
     """Or the properties above would try nothing of it."""
     for stage in STAGES:
-        assert (schema_of(stage) is Params) == (stage in ("measure_rnn", "costs")), stage
+        assert schema_of(stage) is not Params, stage

@@ -184,7 +184,7 @@ def test_what_is_not_gymnasium_s_is_said_on_the_tracks_that_are_checked(
         env.reset(seed=3)
 
 
-@pytest.mark.parametrize("name", ["frame", "reward", "terminated"])
+@pytest.mark.parametrize("name", ["frame", "reward", "terminated", "lap_finished"])
 def test_a_step_that_is_not_gymnasium_s_is_said(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     env = checked.CheckedCarRacing([3])
     action = np.array([0.0, 0.5, 0.0], np.float32)
@@ -198,6 +198,8 @@ def test_a_step_that_is_not_gymnasium_s_is_said(name: str, monkeypatch: pytest.M
             frame = frame.copy()
             frame[63, 63, 2] ^= 1
         reward += 1e-9 * (name == "reward")
+        if name == "lap_finished":
+            info = {"lap_finished": True}
         return frame, reward, terminated ^ (name == "terminated"), truncated, info
 
     monkeypatch.setattr(ExactCarRacing, "step", wrong)

@@ -83,11 +83,11 @@ def test_grid_shows_the_picked_pixels(tmp_path):
     originals = film(9)
     reconstructed = originals.copy()
     reconstructed[4] += 20
-    figures.reconstructions(tmp_path / "grid.png", originals, reconstructed, n=3)
+    figures.reconstructions(tmp_path / "grid.png", originals, reconstructed)
     image = np.asarray(Image.open(tmp_path / "grid.png"))
     gap, bar, side = figures.GAP, figures.BAR, 3 * 64
-    assert image.shape == (bar + 2 * (bar + side) + gap, gap + 3 * (side + gap), 3)
-    worst = gap + 2 * (side + gap)
+    assert image.shape == (bar + 2 * (bar + side) + gap, gap + 5 * (side + gap), 3)
+    worst = gap + 4 * (side + gap)
     top, bottom = 2 * bar, 3 * bar + side
     np.testing.assert_array_equal(
         image[top : top + side : 3, worst : worst + side : 3], originals[4]
@@ -147,6 +147,13 @@ def test_gif_of_a_whole_episode_is_small(tmp_path):
     frames = read_gif(tmp_path / "film.gif")
     assert len(frames) == -(-1001 // 9)  # every 9th is the first rule that gives at most 120
     assert (tmp_path / "film.gif").stat().st_size < 2_000_000
+
+
+def test_where_there_is_no_ffmpeg_that_is_the_reason(tmp_path, monkeypatch):
+    monkeypatch.setenv("IMAGEIO_FFMPEG_EXE", str(tmp_path / "none"))
+    with pytest.raises(UserError, match=r"film\.mp4: ffmpeg could not write it \(.*none"):
+        figures.video(tmp_path / "film.mp4", film(2), film(2))
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_video_that_ffmpeg_cannot_finish_is_one_line_and_no_file(tmp_path):

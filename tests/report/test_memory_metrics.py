@@ -9,7 +9,7 @@ from wm.report.memory_metrics import (
     Baselines,
     Transitions,
     dream,
-    open_loop,
+    open_loop_errors,
     reward_correlation,
 )
 
@@ -270,20 +270,20 @@ def test_open_loop_errors_by_hand():
     latents, actions = episodes(60)
     frames = frames_of(latents, 3, 1, 5, 15, 50)
     dreamed = dream(integrate, latents, actions, 3)
-    perfect = open_loop(decode, dreamed, frames)
+    perfect = open_loop_errors(decode, dreamed, frames)
     assert [perfect[f"open_loop_mse_{h}"] for h in (1, 5, 15, 50)] == [0] * 4
     assert len(perfect) == 8
     for h in (1, 5, 15, 50):
         moved = (latents[:, 3 + h, 0] - latents[:, 3, 0]) / 255
         assert perfect[f"copy_last_mse_{h}"] == pytest.approx((moved**2).mean())
-    off_by_five = open_loop(decode, dreamed + 5, frames)
+    off_by_five = open_loop_errors(decode, dreamed + 5, frames)
     assert off_by_five["open_loop_mse_15"] == pytest.approx((5 / 255) ** 2)
 
 
 def test_a_model_that_stands_still_equals_the_copied_frame():
     latents, actions = episodes(20)
     dreamed = dream(lambda z, action, state: (z, state), latents, actions, 2)
-    result = open_loop(decode, dreamed, frames_of(latents, 2, 1, 5, 15))
+    result = open_loop_errors(decode, dreamed, frames_of(latents, 2, 1, 5, 15))
     for h in (1, 5, 15):
         assert result[f"open_loop_mse_{h}"] == result[f"copy_last_mse_{h}"] > 0
 
@@ -291,22 +291,22 @@ def test_a_model_that_stands_still_equals_the_copied_frame():
 def test_horizons_beyond_the_data_have_no_key():
     latents, actions = episodes(18)
     dreamed = dream(integrate, latents, actions, 3)  # 15 steps
-    result = open_loop(decode, dreamed, frames_of(latents, 3, 1, 5, 15))
+    result = open_loop_errors(decode, dreamed, frames_of(latents, 3, 1, 5, 15))
     assert {key.rsplit("_", 1)[1] for key in result} == {"1", "5", "15"}
 
 
 def test_batches_do_not_change_the_errors(monkeypatch):
     latents, actions = episodes(6, n=5)
     dreamed, frames = dream(integrate, latents, actions, 0) + 3, frames_of(latents, 0, 1, 5)
-    whole = open_loop(decode, dreamed, frames)
+    whole = open_loop_errors(decode, dreamed, frames)
     monkeypatch.setattr(memory_metrics, "BATCH", 2)
-    assert open_loop(decode, dreamed, frames) == whole
+    assert open_loop_errors(decode, dreamed, frames) == whole
 
 
 def test_frames_that_do_not_line_up_are_refused():
     latents, actions = episodes(6)
     with pytest.raises(ValueError, match=r"need the frames of \[1\]"):
-        open_loop(decode, dream(integrate, latents, actions, 2), frames_of(latents, 2, 1, 3))
+        open_loop_errors(decode, dream(integrate, latents, actions, 2), frames_of(latents, 2, 1, 3))
 
 
 def test_reward_correlation():

@@ -60,10 +60,10 @@ cluster.CONNECT = 1
 for address in json.loads(sys.argv[1]):
     before = time.monotonic()
     try:
-        cluster.Cluster(address, list)
+        cluster.Cluster(address, list, "fp32")
     except UserError as error:
         print(error, file=sys.stderr)
-    assert time.monotonic() - before < 5, address
+    assert time.monotonic() - before < 30, address
 """
 """A process that says of each address in turn, and at its end, what a stage would."""
 
@@ -117,7 +117,7 @@ def test_a_worker_that_is_killed_and_one_that_joins(dask: Dask, tmp_path: Path) 
 
     changing = threading.Thread(target=change)
     changing.start()
-    with Cluster(dask.address, build) as workers:
+    with Cluster(dask.address, build, "fp32") as workers:
         results = list(workers.map(mark, [(str(tmp_path), i) for i in range(40)]))
     changing.join()
     assert results == list(range(40))
@@ -128,7 +128,7 @@ def test_a_worker_that_is_killed_and_one_that_joins(dask: Dask, tmp_path: Path) 
 
 def test_a_lost_scheduler_is_a_user_error(dask: Dask, tmp_path: Path) -> None:
     dask.add_worker()
-    with Cluster(dask.address, build) as workers:
+    with Cluster(dask.address, build, "fp32") as workers:
         results = workers.map(mark, [(str(tmp_path), i) for i in range(40)])
         assert next(results) == 0
         dask.scheduler.kill()
@@ -137,7 +137,7 @@ def test_a_lost_scheduler_is_a_user_error(dask: Dask, tmp_path: Path) -> None:
             list(results)
     dask.start_scheduler()
     dask.add_worker()
-    with Cluster(dask.address, build) as workers:
+    with Cluster(dask.address, build, "fp32") as workers:
         assert list(workers.map(mark, [(str(tmp_path), 7)])) == [7]
 
 
@@ -145,7 +145,7 @@ def test_a_task_that_ends_every_worker_is_a_user_error(dask: Dask) -> None:
     for _ in range(5):
         dask.add_worker()
     with (
-        Cluster(dask.address, build) as workers,
+        Cluster(dask.address, build, "fp32") as workers,
         pytest.raises(UserError, match="ended every worker"),
     ):
         list(workers.map(die, [1]))
@@ -176,13 +176,13 @@ def test_nobody_there_is_a_user_error(dask: Dask, monkeypatch: pytest.MonkeyPatc
     for name, seconds in {"WAIT": 2, "POLL": 0.5}.items():
         monkeypatch.setattr(cluster, name, seconds)
     with (
-        Cluster(dask.address, build) as workers,
+        Cluster(dask.address, build, "fp32") as workers,
         pytest.raises(UserError, match="no worker for 2 s"),
     ):
         list(workers.map(square, [1]))
     monkeypatch.setattr(cluster, "CONNECT", 1)
     with pytest.raises(UserError, match="no Dask scheduler answers"):
-        Cluster("tcp://127.0.0.1:1", build)
+        Cluster("tcp://127.0.0.1:1", build, "fp32")
     with pytest.raises(UserError, match="scheduler: executor dask needs its address"):
         create_executor(SHARED.model_copy(update={"executor": "dask"}), build)
 
@@ -190,7 +190,7 @@ def test_nobody_there_is_a_user_error(dask: Dask, monkeypatch: pytest.MonkeyPatc
 def test_a_worker_outside_a_checkout_is_named(dask: Dask, tmp_path: Path) -> None:
     dask.add_worker(checkout=tmp_path)
     with (
-        Cluster(dask.address, build) as workers,
+        Cluster(dask.address, build, "fp32") as workers,
         pytest.raises(UserError, match="cannot import wm; start workers anew"),
     ):
         list(workers.map(square, [1]))
@@ -207,7 +207,7 @@ def test_a_worker_with_other_kernels_is_refused(
         elsewhere.setenv(name, value)
         dask.add_worker()
     with (
-        Cluster(dask.address, build) as workers,
+        Cluster(dask.address, build, "fp32") as workers,
         pytest.raises(UserError, match=rf"its environment is not that .*{name}={wanted}"),
     ):
         list(workers.map(square, [1]))
@@ -234,7 +234,7 @@ def test_a_worker_of_several_threads_or_of_other_code_is_refused(
     dask: Dask, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     several = dask.add_worker("--nthreads", "2")
-    with Cluster(dask.address, build) as workers:
+    with Cluster(dask.address, build, "fp32") as workers:
         with pytest.raises(UserError, match="several threads"):
             list(workers.map(square, [1]))
         several.kill()
@@ -253,7 +253,7 @@ def test_a_worker_of_several_threads_or_of_other_code_is_refused(
         assert [value for value, *_ in workers.map(square, [2])] == [4]
     (tmp_path / "away").mkdir()
     monkeypatch.chdir(tmp_path / "away")
-    with Cluster(dask.address, build) as workers:
+    with Cluster(dask.address, build, "fp32") as workers:
         (tmp_path / "away").rmdir()
         with pytest.raises(UserError, match="away is not there"):
             list(workers.map(square, [1]))

@@ -23,6 +23,8 @@ from wm.core import artifacts
 from wm.core.car_racing import ACTION_SIZE, FRAME_SHAPE, TELEMETRY
 from wm.core.errors import UserError
 
+HELD_OUT = 0.1
+"""The share of the episodes that is held out."""
 FRAME_BYTES = math.prod(FRAME_SHAPE)
 _LEVEL = 3  # of zstd
 _TYPES: dict[str, str] = {"offsets": "<i8", "actions": "<f4", "rewards": "<f8", "telemetry": "<f4"}
@@ -36,7 +38,7 @@ class Episode:
     """
 
     id: int
-    """The number that names its file."""
+    """Its number when it was written; a file that was given another name keeps it."""
     seed: int
     """The seed of the track."""
     frames: np.ndarray
@@ -68,20 +70,22 @@ def file_name(episode_id: int) -> str:
 
 def ids_in(directory: Path | str) -> list[int]:
     """Returns the ids of the episode files in a folder, sorted; another file is no episode."""
-    paths = Path(directory).glob("episode_*.safetensors")
-    return sorted(int(path.stem[8:]) for path in paths if re.fullmatch("[0-9]{6,}", path.stem[8:]))
+    names = {path.name for path in Path(directory).glob("episode_*.safetensors")}
+    numbers = {int(part) for name in names for part in re.findall("episode_([0-9]+)[.]", name)}
+    return sorted(number for number in numbers if file_name(number) in names)
 
 
-def split(ids: Sequence[int], fraction: float = 0.1) -> tuple[list[int], list[int]]:
-    """Returns (training ids, held-out ids): the `fraction` (at least one) lowest by hash are held
-    out.
+def split(ids: Sequence[int], where: Path | str = "data/episodes") -> tuple[list[int], list[int]]:
+    """Returns (training ids, held-out ids): a tenth of them, at least one, is held out, the lowest
+    by hash.
 
-    Depends on the ids alone, not on their order. Raises UserError for fewer than two episodes.
+    Depends on the ids alone, not on their order. Raises UserError, naming the folder `where`, for
+    fewer than two episodes.
     """
     if len(ids) < 2:
-        raise UserError(f"data/episodes: {len(ids)} episode(s); collect at least 2 to hold one out")
+        raise UserError(f"{where}: {len(ids)} episode(s); collect at least 2 to hold one out")
     by_hash = sorted(ids, key=lambda id_: hashlib.sha256(str(id_).encode()).digest())
-    held_out = max(1, round(fraction * len(ids)))
+    held_out = max(1, round(HELD_OUT * len(ids)))
     return sorted(by_hash[held_out:]), sorted(by_hash[:held_out])
 
 

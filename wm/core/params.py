@@ -45,14 +45,12 @@ STAGES = (
     *(f"train_{name}" for name in VISION_MODELS),
     "encode",
     "train_rnn",
-    "measure_rnn",
     "train_controller",
     "evaluate",
     "film",
-    "costs",
 )
 """Names of the stages that may have a section in params.yaml, in an order in which they can run."""
-PRESET_STAGES = tuple(stage for stage in STAGES if stage not in ("measure_rnn", "film", "costs"))
+PRESET_STAGES = tuple(stage for stage in STAGES if stage != "film")
 """Names of the stages that have parameters which depend on the scale."""
 SCALES = ("smoke", "laptop", "paper")
 

@@ -1,7 +1,7 @@
 """The memory as an environment, with latents for observations (World Models, section 4).
 
-The real environment's reset and step, over a batch of B dreams. An agent in a dream may look at
-`h` as it does outside: the state before the latest z and the coming action are taken in.
+A batch of B dreams. An agent in a dream may look at `h` as it does outside: the state before the
+latest z and the coming action are taken in.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ class Dream:
     """B dreams in lockstep."""
 
     def __init__(self, memory: MDNRNN, temperature: float, generator: torch.Generator) -> None:
-        """Dreams with `memory` at a temperature (section 4.1); `generator` draws the noise."""
+        """Dreams with `memory` at a temperature (section 2.2); `generator` draws the noise."""
         self._memory, self._temperature, self._generator = memory, temperature, generator
 
     @property
@@ -32,12 +32,11 @@ class Dream:
         return z
 
     @torch.inference_mode()
-    def step(self, action: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-        """Takes actions (B, 3); returns the next z (B, Z), rewards (B,) and the probability (B,)
-        of each dream that it has terminated."""
+    def step(self, action: torch.Tensor) -> torch.Tensor:
+        """Takes actions (B, 3); returns the next z (B, Z)."""
         prediction, self._state = self._memory.sequence(
             self._z[:, None], action[:, None], self._state
         )
         drawn = mixture.sample(prediction.mixture, self._generator, self._temperature)
         self._z = drawn[:, 0]
-        return self._z, prediction.reward[:, 0], torch.sigmoid(prediction.done_logit[:, 0])
+        return self._z

@@ -60,9 +60,7 @@ def imagine(
     device = next(memory.parameters()).device
     real = torch.from_numpy(mu).to(device)[None]
     with torch.inference_mode():
-        state = None
-        if len(actions):
-            _, state = memory.sequence(real[:, :-1], torch.tensor(actions, device=device)[None])
+        _, state = memory.states(real[:, :-1], torch.tensor(actions, device=device)[None])
         dream = Dream(memory, temperature, generator)
         z = dream.reset(real[:, -1], state)
         features = policy_features(config, z, dream.h)
@@ -71,6 +69,6 @@ def imagine(
         dreamed = []
         for _ in range(steps):
             action = controllers.act(policy_features(config, z, dream.h))
-            z, _, _ = dream.step(action)
+            z = dream.step(action)
             dreamed.append(z[0])
     return torch.stack(dreamed)

@@ -53,7 +53,8 @@ class Outcome:
     lap_finished: bool
     """Whether the environment says that the lap was finished; for gymnasium every tile reached."""
     track_fraction: float
-    """The share of the track's tiles that were reached, 0 to 1."""
+    """The share of the track's tiles that were reached, 0 to 1 but for rounding; without any that
+    the step which leaves the field reaches."""
     episode: Episode | None
     """The recording, if one was asked for; its id is the index of the episode in the batch."""
 
@@ -137,10 +138,12 @@ class _RunningEpisode:
             self._values.append(self._telemetry(self.env))
 
     def _episode(self, index: int) -> Episode:
+        frames = np.stack(self._frames)
+        self._frames.clear()  # or memory would hold the frames of all episodes twice
         return Episode(
             id=index,
             seed=self.seed,
-            frames=np.stack(self._frames),
+            frames=frames,
             actions=np.stack(self._actions),
             rewards=np.array(self.rewards),
             terminated=self.terminated,

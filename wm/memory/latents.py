@@ -101,9 +101,13 @@ def encode(file: EpisodeFile, vision: VisionEncoder, batch_size: int) -> LatentE
 
 
 def check_encoded(
-    vision: VisionEncoder, files: Sequence[EpisodeFile], latents: Sequence[LatentEpisode]
+    directory: Path | str,
+    vision: VisionEncoder,
+    files: Sequence[EpisodeFile],
+    latents: Sequence[LatentEpisode],
 ) -> None:
-    """Raises UserError unless `latents` are what the vision model makes of the episodes.
+    """Raises UserError unless the `latents` of a folder are what the vision model makes of the
+    episodes.
 
     Their size is compared, and of the last frame of each of `files` its mean latents with those
     stored; the first of `latents` are those of `files`, in their order.
@@ -114,7 +118,7 @@ def check_encoded(
         stored = np.stack([episode.mu[-1] for episode in latents[: len(files)]])
         if mu.shape == stored.shape and np.abs(mu - stored).mean() < SAME:
             return
-    raise UserError("data/latents: not what the vision model makes of the episodes; run encode")
+    raise UserError(f"{directory}: not what the vision model makes of the episodes; run encode")
 
 
 def read_split(
@@ -124,6 +128,8 @@ def read_split(
 
     Raises UserError unless they are what `vision` makes of the episodes in the folder `source`.
     """
-    training, held_out = ([read(directory, id_) for id_ in side] for side in episodes.split(ids))
-    check_encoded(vision, episodes.held_out_files(source, ids), [*held_out, *training])
+    training, held_out = (
+        [read(directory, id_) for id_ in side] for side in episodes.split(ids, directory)
+    )
+    check_encoded(directory, vision, episodes.held_out_files(source, ids), [*held_out, *training])
     return training, held_out

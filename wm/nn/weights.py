@@ -58,13 +58,13 @@ def load(directory: Path | str, build: Callable[[], M], part: bool = False) -> M
     for name in [*state, *loaded]:
         if name not in loaded or name not in state:
             raise UserError(
-                f"{path}: '{name}' is in only one of the file and the network; retrain it"
+                f"{path}: '{name}' is in only one of the file and the network; run its stage again"
             )
         found, needed = (f"shape {tuple(t.shape)}, {t.dtype}" for t in (loaded[name], state[name]))
         if found != needed:
             raise UserError(
                 f"{path}: '{name}' has {found}, the network needs {needed}; "
-                "retrain it with the present parameters"
+                "run its stage again with the present parameters"
             )
     module.load_state_dict(loaded, assign=True)
     return module

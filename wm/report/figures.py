@@ -24,6 +24,8 @@ NAMES = {0: "best", 50: "median", 100: "worst"}  # of ranks, in percent
 BACKGROUND, INK = (24, 24, 24), (230, 230, 230)
 GAP = 8  # pixels between frames
 BAR = 16  # pixels of a line of text
+PICKED = 5  # frames of the picture of reconstructions
+ENLARGED = 3  # times that a frame of a picture is larger than what is seen
 GIF_FRAMES, GIF_COLOURS, GIF_MILLISECONDS = 120, 64, 80
 
 
@@ -37,17 +39,15 @@ def picks(originals: np.ndarray, reconstructions: np.ndarray, n: int) -> np.ndar
     return order[np.linspace(0, len(order) - 1, n).round().astype(int)]
 
 
-def reconstructions(
-    path: Path | str, originals: np.ndarray, reconstructed: np.ndarray, n: int = 5
-) -> None:
-    """Writes a PNG of n picked frames, uint8 (N, 64, 64, 3) each: originals over reconstructions.
+def reconstructions(path: Path | str, originals: np.ndarray, reconstructed: np.ndarray) -> None:
+    """Writes a PNG of PICKED frames, uint8 (N, 64, 64, 3) each: originals over reconstructions.
 
     The label of a column says how many percent of the frames have less error (0 % is the best)
     and the mean squared error of values in [0, 1].
     """
-    chosen = picks(originals, reconstructed, n)
+    chosen = picks(originals, reconstructed, PICKED)
     originals, reconstructed = originals[chosen], reconstructed[chosen]
-    ranks = np.linspace(0, 100, n)
+    ranks = np.linspace(0, 100, PICKED)
     errors = mse_of_each(originals, reconstructed)
     columns = [
         f"{NAMES.get(rank, f'{rank:.0f} %')}: mse {error:.5f}"
@@ -67,18 +67,13 @@ def open_loop_strip(
     _write_png(path, _grid({"real": real, "dream": dreamed}, columns))
 
 
-def video(
-    path: Path | str,
-    left: np.ndarray,
-    right: np.ndarray,
-    captions: tuple[str, str] = ("real", "dream"),
-) -> None:
+def video(path: Path | str, real: np.ndarray, dreamed: np.ndarray) -> None:
     """Writes an MP4 of two films side by side, uint8 (T, 64, 64, 3) each, four times larger.
 
     It lasts as long as the longer one; the other side is blank after its end. Raises UserError as
     `write_film` does.
     """
-    write_film(path, _side_by_side(left, right, captions, scale=4, every=1))
+    write_film(path, _side_by_side(real, dreamed, scale=4, every=1))
 
 
 def write_film(path: Path | str, pictures: Iterator[Image.Image]) -> None:
@@ -99,7 +94,7 @@ def write_film(path: Path | str, pictures: Iterator[Image.Image]) -> None:
             macro_block_size=2,  # yuv420p takes even sizes; the default of 16 would rescale
             output_params=[*options, "-movflags", "+faststart"],
         )
-        count = 1
+        count, reason = 1, ""
         try:
             writer.send(None)  # starts the generator, and ffmpeg
             writer.send(first.tobytes())
@@ -108,25 +103,22 @@ def write_film(path: Path | str, pictures: Iterator[Image.Image]) -> None:
                 count += 1
             writer.close()  # does not say whether ffmpeg ended well
             written = imageio_ffmpeg.count_frames_and_secs(str(file))[0]
-        except (OSError, RuntimeError):
-            written = 0
+        except (OSError, RuntimeError) as error:  # also where there is no ffmpeg
+            written, reason = 0, f" ({' '.join(str(error).split()):.300})"
         if written != count:
-            raise UserError(f"{path}: ffmpeg could not write it; is there room in {directory}?")
+            raise UserError(
+                f"{path}: ffmpeg could not write it{reason}; is there room in {directory}?"
+            )
         artifacts.write_bytes(path, file.read_bytes())
 
 
-def gif(
-    path: Path | str,
-    left: np.ndarray,
-    right: np.ndarray,
-    captions: tuple[str, str] = ("real", "dream"),
-) -> None:
+def gif(path: Path | str, real: np.ndarray, dreamed: np.ndarray) -> None:
     """Writes `video` small enough for a README: twice as large, at most 120 frames of 64 colours.
 
     Of more frames only every k-th is kept, so a long film plays faster.
     """
-    every = -(-max(len(left), len(right)) // GIF_FRAMES)  # ceil
-    frames = list(_side_by_side(left, right, captions, scale=2, every=every))
+    every = -(-max(len(real), len(dreamed)) // GIF_FRAMES)  # ceil
+    frames = list(_side_by_side(real, dreamed, scale=2, every=every))
     # One palette for the whole film and no dithering: nothing flickers, and it compresses.
     sample = np.concatenate([np.asarray(frame) for frame in frames[:: -(-len(frames) // 8)]])
     palette = Image.fromarray(sample).quantize(GIF_COLOURS, Image.Quantize.MEDIANCUT)
@@ -144,10 +136,10 @@ def _text(image: Image.Image, position: tuple[int, int], text: str) -> None:
     ImageDraw.Draw(image).text(position, text, INK, ImageFont.load_default(11))
 
 
-def _grid(rows: dict[str, np.ndarray], columns: Sequence[str], scale: int = 3) -> Image.Image:
+def _grid(rows: dict[str, np.ndarray], columns: Sequence[str]) -> Image.Image:
     """Returns rows of frames (len(columns), H, W, 3), each under its name; column labels at the
     top."""
-    height, width = (scale * side for side in next(iter(rows.values())).shape[1:3])
+    height, width = (ENLARGED * side for side in next(iter(rows.values())).shape[1:3])
     size = (GAP + len(columns) * (width + GAP), BAR + len(rows) * (BAR + height) + GAP)
     image = Image.new("RGB", size, BACKGROUND)
     for i, label in enumerate(columns):
@@ -156,18 +148,18 @@ def _grid(rows: dict[str, np.ndarray], columns: Sequence[str], scale: int = 3) -
         top = BAR + j * (BAR + height)
         _text(image, (GAP, top + 2), name)
         for i, (frame, _) in enumerate(zip(frames, columns, strict=True)):
-            image.paste(_enlarged(frame, scale), (GAP + i * (width + GAP), top + BAR))
+            image.paste(_enlarged(frame, ENLARGED), (GAP + i * (width + GAP), top + BAR))
     return image
 
 
 def _side_by_side(
-    left: np.ndarray, right: np.ndarray, captions: tuple[str, str], scale: int, every: int
+    real: np.ndarray, dreamed: np.ndarray, scale: int, every: int
 ) -> Iterator[Image.Image]:
     """Yields every `every`-th pair of frames under captions; a side that has ended is blank."""
-    height, width = (scale * side for side in left.shape[1:3])
-    for t in range(0, max(len(left), len(right)), every):
+    height, width = (scale * side for side in real.shape[1:3])
+    for t in range(0, max(len(real), len(dreamed)), every):
         image = Image.new("RGB", (2 * width + GAP, BAR + height), BACKGROUND)
-        for x, film, caption in zip((0, width + GAP), (left, right), captions, strict=True):
+        for x, film, caption in ((0, real, "real"), (width + GAP, dreamed, "dream")):
             _text(image, (x + GAP, 2), caption)
             if t < len(film):
                 image.paste(_enlarged(film[t], scale), (x, BAR))

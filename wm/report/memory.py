@@ -68,16 +68,19 @@ def open_loop(
     horizon = min(max(memory_metrics.HORIZONS), longest - context)
     length = context + horizon
     measured = [0, *(h for h in memory_metrics.HORIZONS if h <= horizon)]
-    mu, actions, frames, first = [], [], [], None
-    for file, episode in zip(files, latents, strict=True):
-        for start in range(0, len(episode.actions) - length + 1, DREAM_EVERY):
-            mu.append(episode.mu[start : start + length + 1])
-            actions.append(episode.actions[start : start + length])
-            # not all of them: at the paper's scale they would be 5 GB
-            frames.append(file.frames([start + context + h for h in measured]))
-            if first is None:
-                first = file.frames(range(start + context, start + length + 1))
-    assert first is not None
+    dreams = [
+        (file, episode, start)
+        for file, episode in zip(files, latents, strict=True)
+        for start in range(0, len(episode.actions) - length + 1, DREAM_EVERY)
+    ]
+    mu = np.stack([episode.mu[start : start + length + 1] for _, episode, start in dreams])
+    actions = np.stack([episode.actions[start : start + length] for _, episode, start in dreams])
+    # not all of them: at the paper's scale they would be 5 GB
+    frames = np.stack(
+        [file.frames([start + context + h for h in measured]) for file, _, start in dreams]
+    )
+    file, _, start = dreams[0]
+    first = file.frames(range(start + context, start + length + 1))
     device = next(model.parameters()).device
 
     def step(z: np.ndarray, action: np.ndarray, state: Any) -> tuple[np.ndarray, Any]:
@@ -86,9 +89,9 @@ def open_loop(
             prediction, state = model.sequence(now, taken, state)
         return mixture.expectation(prediction.mixture)[:, 0].cpu().numpy(), state
 
-    dreamed = memory_metrics.dream(step, np.stack(mu), np.stack(actions), context)
-    metrics = memory_metrics.open_loop(
-        lambda z: vision.decode(torch.from_numpy(z)), dreamed, np.stack(frames)
+    dreamed = memory_metrics.dream(step, mu, actions, context)
+    metrics = memory_metrics.open_loop_errors(
+        lambda z: vision.decode(torch.from_numpy(z)), dreamed, frames
     )
     return metrics, first, vision.decode(torch.from_numpy(dreamed[0]))
 

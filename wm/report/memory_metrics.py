@@ -160,24 +160,21 @@ def dream(step: Step, latents: np.ndarray, actions: np.ndarray, context: int) ->
     return np.stack(dreamed, axis=1)
 
 
-def open_loop(
-    decode: Callable[[np.ndarray], np.ndarray],
-    dreamed: np.ndarray,
-    frames: np.ndarray,
-    horizons: Sequence[int] = HORIZONS,
+def open_loop_errors(
+    decode: Callable[[np.ndarray], np.ndarray], dreamed: np.ndarray, frames: np.ndarray
 ) -> dict[str, float]:
     """Measures the pixel error of dreams against what happened, and of copying the last frame.
 
     decode   z (N, Z) -> frames uint8 (N, 64, 64, 3)
     dreamed  (B, H, Z), from `dream`
     frames   uint8 (B, 1 + M, 64, 64, 3): the last frame that the model saw, and those that followed
-             it by the M horizons that are at most H
+             it by the M of HORIZONS that are at most H
 
     Returns the mean squared errors of values in [0, 1] "open_loop_mse_<h>" and "copy_last_mse_<h>"
-    for each horizon h <= H. Horizons beyond the data have no key: an error at another horizon
+    for each of HORIZONS h <= H. Horizons beyond the data have no key: an error at another horizon
     under their name would be false.
     """
-    within = [h for h in horizons if h <= dreamed.shape[1]]
+    within = [h for h in HORIZONS if h <= dreamed.shape[1]]
     if len(frames) != len(dreamed) or frames.shape[1] != 1 + len(within):
         raise ValueError(f"{dreamed.shape} latents need the frames of {within}: {frames.shape}")
     errors = {}

@@ -96,7 +96,7 @@ class Cluster(Generic[Context]):
     A context manager. Leaving it, also by Ctrl-C, drops what no worker has begun.
     """
 
-    def __init__(self, address: str, build: Callable[[], Context], precision: str = "fp32") -> None:
+    def __init__(self, address: str, build: Callable[[], Context], precision: str) -> None:
         """`build` makes a worker's context; it must be picklable (a function or a partial). In
         `precision` all workers compute the same bytes as this process would.
 

@@ -38,8 +38,8 @@ RESULTS = {
 MAXRSS_UNIT = 1 if sys.platform == "darwin" else 1024
 """Bytes of getrusage's ru_maxrss: macOS counts bytes, Linux KiB."""
 
-Costs = dict[str, dict[str, Any]]
-"""A record for each stage; or, of those that are kept, one for each result of a stage."""
+Record = dict[str, Any]
+"""What a result cost: its digest under `result`, and numbers."""
 
 
 class Meter:
@@ -68,7 +68,7 @@ def measure(stage: str, elapsed: Callable[[], float] | None = None) -> Iterator[
         resource.getrusage(who).ru_maxrss
         for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
     )
-    record: dict[str, Any] = {"result": _present(stage), "seconds": round(seconds, 1)}
+    record: Record = {"result": _present(stage), "seconds": round(seconds, 1)}
     for what, number in meter.counts.items():
         record[f"{what}_per_second"] = round(number / seconds, 1)
     record["peak_memory_mb"] = round(peak * MAXRSS_UNIT / 2**20, 1)
@@ -78,7 +78,7 @@ def measure(stage: str, elapsed: Callable[[], float] | None = None) -> Iterator[
         print(f"notice: what {stage} cost is not kept: {error}", file=sys.stderr)
 
 
-def update(paid: Costs) -> None:
+def update(paid: dict[str, Record]) -> None:
     """Brings metrics/perf.json in line with the workspace: for each stage the cost of the result
     that is there, if it is known.
 
@@ -105,7 +105,7 @@ def update(paid: Costs) -> None:
             artifacts.write_json(PATH, content)
 
 
-def _peak(record: dict[str, Any], before: dict[str, Any]) -> dict[str, float]:
+def _peak(record: Record, before: Record) -> dict[str, float]:
     """Returns the larger peak of two attempts at one result: the last one may have had nothing left
     to do."""
     peaks = [found["peak_memory_mb"] for found in (record, before) if "peak_memory_mb" in found]
@@ -123,9 +123,9 @@ def _present(stage: str) -> str:
     return digest(path.read_bytes()) if path.exists() else ""
 
 
-def _read(path: Path) -> Costs:
-    """Returns the records in a file; none where it is not what we wrote (a merge's marks, say), as
-    what a stage has made is worth more than what others have cost."""
+def _read(path: Path) -> dict[str, dict[str, Any]]:
+    """Returns the mappings in a file, by their names; none where it is not what we wrote (a merge's
+    marks, say), as what a stage has made is worth more than what others have cost."""
     try:
         content = artifacts.read_json(path)
         if not isinstance(content, dict) or artifacts.first_not_finite(content):
@@ -135,8 +135,8 @@ def _read(path: Path) -> Costs:
     return {name: record for name, record in content.items() if isinstance(record, dict)}
 
 
-def _records(content: Costs) -> Costs:
-    """Returns what is a record as `measure` makes it: a result's digest, and numbers."""
+def _records(content: dict[str, Any]) -> dict[str, Record]:
+    """Returns what is a record as `measure` makes it."""
     return {
         name: record
         for name, record in content.items()

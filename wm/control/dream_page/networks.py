@@ -19,10 +19,8 @@ import torch
 from torch import nn
 
 from wm.core.car_racing import FRAME_SHAPE
-from wm.nn import weights
-from wm.vision.networks import registry
 from wm.vision.networks.convolutions import FromPixel
-from wm.vision.networks.trained import Autoencoder, read_config
+from wm.vision.networks.trained import load_networks
 
 TOLERANCE = 1e-4
 """Largest difference of a pixel, of 1, between a decoder and its layers."""
@@ -65,9 +63,7 @@ def decoder_of(directory: Path | str) -> nn.Module:
 
     Raises UserError when it is missing or damaged.
     """
-    config = read_config(directory)
-    networks = registry.find(weights.read_config(directory)["kind"], "networks")
-    model = weights.load(directory, lambda: Autoencoder(*networks.build(config)), part=True)
+    model, _ = load_networks(directory)
     return model.decoder.float().eval()
 
 

@@ -95,7 +95,11 @@ def write(path: Path | str, models: Sequence[Models], chosen: Sequence[Episode])
         page = page.replace(f"<!--{name}-->", text)
     encoded = page.encode()
     if len(encoded) > LARGEST:
-        print(f"notice: {path} has {len(encoded) / 1e6:.1f} MB", file=sys.stderr)
+        print(
+            f"notice: {path} has {len(encoded) / 1e6:.1f} MB, more than the {LARGEST / 1e6:.0f} MB "
+            "that a page should have; fewer channels or hidden units make it smaller",
+            file=sys.stderr,
+        )
     artifacts.write_bytes(path, encoded)
 
 

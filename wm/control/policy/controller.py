@@ -1,6 +1,6 @@
 """The controller C: latents (and the memory's state) to an action, from one flat vector.
 
-World Models, section 2.4 and appendix A.3: a single linear layer on [z, h], 867 parameters at
+World Models, section 2.3 and appendix A.3: a single linear layer on [z, h], 867 parameters at
 (32 + 256 + 1) * 3; its outputs through tanh are the steering, and scaled to [0, 1] gas and brake.
 Many candidates' vectors act at once, each on its own row of features.
 """
@@ -112,7 +112,7 @@ def read_config(directory: Path | str) -> ControllerConfig:
     """Returns what the controller in `directory` sees; UserError when it is missing or damaged."""
     saved = weights.read_config(directory)
     path = Path(directory) / CONFIG
-    return validated(ControllerConfig, saved, path, "run the train_controller stage again")
+    return validated(ControllerConfig, saved, path, "run train_controller again")
 
 
 def load(
@@ -128,6 +128,6 @@ def load(
     if vector.shape != (expected,):
         raise UserError(
             f"{directory}/{WEIGHTS}: {vector.shape} parameters where these models need "
-            f"({expected},); run the train_controller stage again"
+            f"({expected},); run train_controller again"
         )
     return config, vector

@@ -29,7 +29,8 @@ class CmaEsSettings(Params):
     sigma: float = Field(gt=0)
     """The step size of the first generation."""
     final_sigma: float | None = Field(gt=0)
-    """The step size of the last, to which it falls by the same factor each time; null: CMA-ES
+    """The step size of the last, to which it falls by the same factor each time (a single one has
+    `sigma`); null: CMA-ES
     adapts it, and does not let it fall where luck decides most of a return."""
     mean_rate: float = Field(gt=0, le=1)
     """The share of the way to the selected candidates' mean that the search's mean goes: c_m of

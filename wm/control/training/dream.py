@@ -7,6 +7,7 @@ names a track: the candidates of a generation share both.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import accumulate
 from pathlib import Path
@@ -38,7 +39,7 @@ class DreamParams(Params):
     context: int = Field(ge=1)
     """Real steps that the memory takes in before it; fewer where an episode has no more."""
     temperature: float = Field(gt=0)
-    """The temperature of what is drawn (section 4.1); 1 is the memory's own."""
+    """The temperature of what is drawn (section 2.2); 1 is the memory's own."""
     discount: float | None = Field(gt=0, lt=1)
     """What a reward counts for each step that it is away; what the dream's last state is worth is
     then added, learned from the real episodes. null: a dream's return is the sum of its rewards."""
@@ -55,7 +56,7 @@ class DreamTask:
 
 
 @dataclass(frozen=True)
-class Dream:
+class DreamWorld:
     """Dreams from the frames of real episodes; implements wm.control.training.fitness.World."""
 
     shared: SharedParams
@@ -82,7 +83,7 @@ class Dream:
         """Returns a worker's memories, and what it knows of the real episodes."""
         return DreamWorker(self)
 
-    def for_validation(self) -> Dream:
+    def for_validation(self) -> DreamWorld:
         """Returns the same: no dream knows of wheels."""
         return self
 
@@ -94,19 +95,21 @@ class Dream:
     @staticmethod
     def returns(worker: DreamWorker, task: DreamTask) -> list[float]:
         """Returns the returns of the C x len(seeds) dreams, those of a controller together."""
-        returns: list[float] = worker.dream(task)[0].tolist()
+        returns: list[float] = worker.dream(task).tolist()
         return returns
 
     @staticmethod
     def states(worker: DreamWorker, task: DreamTask) -> np.ndarray:
         """Returns the memory's states in the task's dreams, float32 (N, H)."""
-        return worker.dream(task)[1].flatten(0, 1).numpy()
+        states: list[torch.Tensor] = []
+        worker.dream(task, states.append)
+        return torch.cat(states).cpu().numpy()
 
 
 class DreamWorker:
     """A worker's memories, on one thread, and the real episodes that it dreams from."""
 
-    def __init__(self, dream: Dream) -> None:
+    def __init__(self, dream: DreamWorld) -> None:
         device = compute.prepare(dream.shared, threads=1).device
         self._dream, self._device = dream, device
         self._memory = trained.load(dream.memory, dream.latent_size, device)
@@ -123,9 +126,12 @@ class DreamWorker:
             self._value = value.fit(self._episodes, self._memory, dream.params.discount)
 
     @torch.inference_mode()
-    def dream(self, task: DreamTask) -> tuple[torch.Tensor, torch.Tensor]:
-        """Returns the returns of the task's N dreams, float32 (N,), those of a controller together,
-        and the memory's states as the controllers saw them, float32 (steps, N, H).
+    def dream(
+        self, task: DreamTask, watch: Callable[[torch.Tensor], None] | None = None
+    ) -> torch.Tensor:
+        """Returns the returns of the task's N dreams, float32 (N,), those of a controller together.
+        `watch` is called at each step with the memory's states as the controllers see them, float32
+        (N, H).
 
         After an end that the memory expects nothing counts. Of an end off the field that is the
         last step's reward alone, REWARD_FLOOR at the least: less than standing still for long.
@@ -145,9 +151,9 @@ class DreamWorker:
             vectors.repeat_interleave(dreams, 0), features, config.hidden_units
         )
         return_, weight = torch.zeros(len(z), device=z.device), torch.ones(len(z), device=z.device)
-        states = torch.empty(params.steps, *seen[0].shape)
         for step in range(params.steps):
-            states[step] = seen[0]
+            if watch is not None:
+                watch(seen[0])
             action = controllers.act(policy_features(config, z, seen[0]))
             if known is None:
                 prediction, seen = self._memory.sequence(z[:, None], action[:, None], seen)
@@ -160,14 +166,16 @@ class DreamWorker:
             weight *= torch.sigmoid(-prediction.done_logit[:, 0]) * (params.discount or 1.0)
         if self._value is not None:
             return_ += weight * self._value(torch.cat([z, seen[0]], dim=1))
-        return return_.cpu(), states
+        return return_.cpu()
 
     def _start(self, seed: int) -> tuple[torch.Tensor, torch.Tensor]:
         """Returns the real steps before the dream `seed` and the frame that it begins at: latents
         (1, C + 1, Z) and actions (1, C, 3)."""
         generator = seeding.generator(seed, "train_controller", "start")
         episode = self._episodes[generator.integers(len(self._episodes))]
-        context, last = self._dream.params.context, len(episode.actions)
+        context, steps = self._dream.params.context, len(episode.actions)
+        # nothing follows the frame after an end
+        last = max(0, steps - 1) if episode.terminated else steps
         frame = int(generator.integers(min(context, last), last + 1))
         first = max(0, frame - context)
         mu, action = episode.mu[first : frame + 1], episode.actions[first:frame]
@@ -180,11 +188,7 @@ class DreamWorker:
         (count x E, H) each."""
         states = []
         for mu, action in starts:
-            state = memory.begin(1, self._device)
-            if action.shape[1]:
-                z = mu[:, :-1].to(self._device)
-                state = memory.sequence(z, action.to(self._device))[1]
-            states.append(state)
+            states.append(memory.states(mu[:, :-1].to(self._device), action.to(self._device))[1])
         h, c = (torch.cat(part).repeat(count, 1) for part in zip(*states, strict=True))
         return h, c
 

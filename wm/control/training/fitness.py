@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
@@ -21,6 +22,13 @@ class World(Protocol):
 
     `returns` and `states` run in a worker, whose context the world creates.
     """
+
+    @property
+    def inputs(self) -> list[Path]:
+        """The folders that returns depend on."""
+
+    def create_worker(self) -> Any:
+        """Returns a worker's context; an executor calls it once in each worker."""
 
     def for_validation(self) -> World:
         """Returns the world in which no wheel off the road costs anything."""

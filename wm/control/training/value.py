@@ -102,6 +102,6 @@ def states(episode: LatentEpisode, memory: MDNRNN) -> np.ndarray:
     """Returns the memory's states h before each of an episode's T steps: float32 (T, H)."""
     device = next(memory.parameters()).device
     h, _ = memory.begin(1, device)
-    seen = np.concatenate([episode.mu[:-1], episode.actions], axis=1)
-    output, _ = memory.lstm(torch.from_numpy(seen).to(device)[None])
-    return torch.cat([h, output[0, :-1]]).cpu().numpy()
+    z, action = (torch.from_numpy(x)[None].to(device) for x in (episode.mu[:-1], episode.actions))
+    after, _ = memory.states(z, action)
+    return torch.cat([h, after[0, :-1]]).cpu().numpy()

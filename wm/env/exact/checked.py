@@ -50,8 +50,8 @@ def maker(drives: Evaluate) -> Callable[[], gymnasium.Env]:
 
 
 class CheckedCarRacing(ExactCarRacing):
-    """An ExactCarRacing that raises UserError where a frame, a reward or an end is not gymnasium's,
-    on the tracks that are checked."""
+    """An ExactCarRacing that raises UserError where a frame, a reward, an end or a finished lap is
+    not gymnasium's, on the tracks that are checked."""
 
     def __init__(self, seeds: Iterable[int]) -> None:
         """`seeds` are those of the tracks that are checked."""
@@ -85,6 +85,8 @@ class CheckedCarRacing(ExactCarRacing):
                 ("frame", "reward", "terminated"), result[:3], expected[:3], strict=True
             ):
                 self._compare(got, wanted, name)
+            lap, its = (found[4].get("lap_finished", False) for found in (result, expected))
+            self._compare(lap, its, "lap_finished")
         return result
 
     @staticmethod

@@ -57,8 +57,8 @@ def compiled(function: F, allocates: bool = False, inline: bool = False) -> F:
 @cache
 def forget_others(folder: Path) -> bool:
     """Removes what a folder keeps of code that was compiled from other sources: numba sees an edit
-    of a function's own file, not of the files of what it calls. Returns whether nothing of it is
-    left."""
+    of a function's own file, not of the files of what it calls. A process that began before an edit
+    may still add to the folder: none should run on. Returns whether nothing of it is left."""
     mark = folder / f"sources-{VERSION}"
     if mark.exists():
         return True

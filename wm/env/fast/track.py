@@ -94,7 +94,8 @@ _cache: OrderedDict[tuple[int, int], tuple[Track, Mapping[str, Any]]] = OrderedD
 
 
 def generate_track(rng: np.random.Generator) -> Track:
-    """Returns the track that gymnasium's CarRacing would generate from `rng`.
+    """Returns the track that gymnasium's CarRacing would generate from `rng`, a PCG64 that has just
+    been seeded.
 
     `rng` ends in the same state whether the track was kept or had to be generated.
     """

@@ -1,6 +1,6 @@
 """The memory M: an LSTM whose output is a mixture of Gaussians over the next latent.
 
-World Models, section 2.3 and appendix A.2: P(z[t+1] | a[t], z[t], h[t]), a diagonal mixture for
+World Models, section 2.2 and appendix A.2: P(z[t+1] | a[t], z[t], h[t]), a diagonal mixture for
 each latent dimension, here with two more linear heads, on the reward of a[t] and on whether the
 episode terminates with it. One nn.LSTM serves whole sequences in training and single steps in
 rollouts: a step is a sequence of length 1.
@@ -61,7 +61,21 @@ class MDNRNN(nn.Module):
 
     def advance(self, z: torch.Tensor, action: torch.Tensor, state: State) -> State:
         """Returns the state after taking in z (B, Z) and action (B, 3); makes no prediction."""
-        return self._lstm(z[:, None], action[:, None], state)[1]
+        return self.states(z[:, None], action[:, None], state)[1]
+
+    def states(
+        self, z: torch.Tensor, action: torch.Tensor, state: State | None = None
+    ) -> tuple[torch.Tensor, State]:
+        """Returns h after each step of z (B, T, Z) and action (B, T, 3), float32 (B, T, H), and the
+        state after the last, which is the one before where T is 0; makes no prediction. Without
+        `state` it starts from zeros."""
+        if not z.shape[1]:
+            nothing = z.new_empty(len(z), 0, self.hidden_size)
+            return nothing, self.begin(len(z), z.device) if state is None else state
+        # nn.LSTM has a leading axis of layers, of which there is one
+        before = None if state is None else (state[0][None], state[1][None])
+        output, (h, c) = self.lstm(torch.cat([z, action], dim=-1), before)
+        return output, (h[0], c[0])
 
     def predict(self, output: torch.Tensor) -> Prediction:
         """Returns what the heads make of the LSTM's output (B, T, H), or of h[:, None]."""
@@ -80,13 +94,5 @@ class MDNRNN(nn.Module):
         step. Without `state` it starts from zeros."""
         assert z.shape[:2] == action.shape[:2]
         assert z.shape[2] == self.latent_size
-        output, state = self._lstm(z, action, state)
+        output, state = self.states(z, action, state)
         return self.predict(output), state
-
-    def _lstm(
-        self, z: torch.Tensor, action: torch.Tensor, state: State | None
-    ) -> tuple[torch.Tensor, State]:
-        # nn.LSTM has a leading axis of layers, of which there is one
-        before = None if state is None else (state[0][None], state[1][None])
-        output, (h, c) = self.lstm(torch.cat([z, action], dim=-1), before)
-        return output, (h[0], c[0])

@@ -41,9 +41,9 @@ def expectation(mixture: Mixture) -> torch.Tensor:
     return (exp(mixture.logpi) * mixture.mean).sum(dim=2)
 
 
-def sample(mixture: Mixture, generator: torch.Generator, temperature: float = 1.0) -> torch.Tensor:
+def sample(mixture: Mixture, generator: torch.Generator, temperature: float) -> torch.Tensor:
     """Draws z (B, T, Z). The temperature (> 0) divides the log weights and scales the variance
-    (section 4.1).
+    (section 2.2).
 
     What is random is drawn on the generator's device, which need not be the mixture's: a CPU's
     generator gives the same numbers whatever the mixture is on.

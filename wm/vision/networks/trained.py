@@ -73,11 +73,20 @@ def save(directory: Path | str, kind: str, model: nn.Module, config: dict[str, A
 def load(directory: Path | str, compute: Compute) -> Vision:
     """Returns the model in `directory`, of the kind that its config.json names.
 
-    Raises UserError when it is missing, damaged, or of another shape than its config.
+    Raises UserError as `load_networks` does.
+    """
+    model, config = load_networks(directory)
+    return Vision(model, config.latent_size, compute)
+
+
+def load_networks(directory: Path | str) -> tuple[Autoencoder, Any]:
+    """Returns the networks of the model in `directory`, float32 on the CPU, and their Config.
+
+    Raises UserError when they are missing, damaged, or of another shape than the config.
     """
     networks, config = _read(directory)
     model = weights.load(directory, lambda: Autoencoder(*networks.build(config)), part=True)
-    return Vision(model, config.latent_size, compute)
+    return model, config
 
 
 def read_config(directory: Path | str) -> Any:
@@ -92,7 +101,7 @@ def _read(directory: Path | str) -> tuple[ModuleType, Any]:
     if kind not in VISION_MODELS:
         raise UserError(f"{path}: kind is {kind!r}, not one of {', '.join(VISION_MODELS)}")
     networks = registry.find(kind, "networks")
-    return networks, validated(networks.Config, saved, path, "train again")
+    return networks, validated(networks.Config, saved, path, "run its stage again")
 
 
 class _FromBytes(nn.Module):
