@@ -36,7 +36,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="study", description="VAE against VAE-GAN, over seeds.")
     commands = parser.add_subparsers(dest="command", required=True)
     run = commands.add_parser("run", help="every cell that has no result yet")
-    run.add_argument("--only", nargs="+", metavar="CELL", choices=[c.name for c in grid.cells()],
+    run.add_argument("--only", nargs="+", metavar="CELL", type=_cell,
                      help="cells, such as vaegan-3; all of them if left out")  # fmt: skip
     run.add_argument("-S", "--set", action="append", default=[], metavar="KEY=VALUE",
                      help="a change to params.yaml for every cell, as of dvc exp run")  # fmt: skip
@@ -66,6 +66,15 @@ def main() -> None:
         table.write()
         report.write()
         markdown.write()
+
+
+def _cell(name: str) -> str:
+    if name not in {cell.name for cell in grid.cells()}:
+        raise argparse.ArgumentTypeError(
+            f"{name}: no cell; one is a variant of {', '.join(grid.TITLES)} and a seed, such as "
+            "vaegan-3; other seeds: SEEDS in study/grid.py"
+        )
+    return name
 
 
 def _run(wanted: list[Cell]) -> list[str]:

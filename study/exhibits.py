@@ -125,8 +125,11 @@ def _fetch(cell: Cell, folder: Path) -> TrainedRun:
         raise UserError(f"{cell.name}: has no result yet; run `make study`")
     revision = next((r for r in experiments.revisions(cell.name) if _made(r, record)), None)
     if revision is None:
-        raise UserError(f"{cell.name}: its experiment is not in this repository; `dvc exp pull` "
-                        f"it, or delete {record.directory} and run `make study`")  # fmt: skip
+        own = cell.own_changes(record.scale)
+        settings = "".join(f" -S {change}" for change in record.changes if change not in own)
+        raise UserError(f"{cell.name}: its experiment is not in this repository; `dvc exp pull "
+                        f"<remote> {cell.name}`, or delete {record.directory} and run "
+                        f"`python -m study run --only {cell.name}{settings}`")  # fmt: skip
     files = DVCFileSystem(rev=revision)
     folder.mkdir()
     for path in ("params.yaml", "data/episodes", "data/latents", "models"):

@@ -60,7 +60,10 @@ def check_committed() -> None:
     changed = _git("status", "--porcelain", "--untracked-files=no", "--", *RECORDS)
     # a module that git does not know would be missing in the clone
     if changed := changed or _git("status", "--porcelain", "--untracked-files=all", "--", *CODE):
-        raise UserError(f"{changed.split()[-1]}: not committed; a result names its commit")
+        raise UserError(
+            f"{changed.split()[-1]}: not committed; a result names its "
+            "commit: commit it, or take it back (`git checkout` of the file)"
+        )
 
 
 def is_current(commit: str) -> bool:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import io
 from collections.abc import Iterator
 from pathlib import Path
@@ -184,6 +186,10 @@ def test_everything_is_in_sight(chromium: Any, file: Path, window: str) -> None:
         assert box["x"] + box["width"] <= inside[1]
         assert box["y"] + box["height"] <= inside[2]
         assert min(box["width"], box["height"]) >= 40
+    for name in ("total", "end"):
+        for number in page.locator(f".numbers-of .{name}").all():
+            assert number.is_visible(), name
+    assert page.locator("#gas").is_visible() == (window != "phone on its side")
     left, right = boxes[:2]
     assert left["y"] == right["y"]
     assert left["width"] == right["width"] >= 150
@@ -464,3 +470,41 @@ def test_a_dream_that_expects_its_end_stops_and_all_start_again(chromium: Any, f
 def test_the_rate_is_shown(page: Page) -> None:
     page.wait_for_function("state.rate > 0")
     assert "steps/s" in page.inner_text("#rate")
+
+
+@pytest.mark.parametrize(
+    "what", ["pause(true), pause(false)", "document.dispatchEvent(new Event('visibilitychange'))"]
+)
+def test_the_rate_is_of_the_time_in_which_dreams_went_on(page: Page, what: str) -> None:
+    page.wait_for_function("clock.steps > 5")
+    clock = "[clock.last, clock.due, clock.steps, clock.busy]"  # at once: time goes on
+    assert page.evaluate(f"({what}, {clock})") == [None, 0, 0, 0]
+
+
+def test_no_step_is_counted_when_all_dreams_are_over(page: Page) -> None:
+    counted = page.evaluate("""() => {
+        dreams.forEach((dream) => { dream.ended = true; });
+        Object.assign(clock, { steps: 0, due: STEP });
+        advance(clock.last);
+        return clock.steps;
+    }""")
+    assert counted == 0
+
+
+def test_who_wants_no_motion_starts_it(chromium: Any, file: Path) -> None:
+    context = chromium.new_context(reduced_motion="reduce")
+    page = context.new_page()
+    page.goto(file.as_uri())
+    assert page.inner_text("#status").startswith("Paused.")
+    assert page.evaluate("dreams[0].steps") == 0
+    page.click("#pause")
+    page.wait_for_function("dreams[0].steps > 0")
+    context.close()
+
+
+def test_the_page_says_what_it_was_made_from(page: Page) -> None:
+    said = page.locator("#made").text_content()
+    assert "CarRacing-v3" in said
+    blocks = page.evaluate("[...document.querySelectorAll('.numbers')].map((b) => b.textContent)")
+    for block in blocks:
+        assert hashlib.sha256(base64.b64decode(block)).hexdigest()[:12] in said

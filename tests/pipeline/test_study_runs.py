@@ -108,6 +108,19 @@ def test_the_study_makes_exhibits_of_kept_runs(repository: Path, shell: Command)
     assert len(tensors["dream_vae"]) == len(facts["dream_steps"])
 
 
+def test_in_a_clone_exhibits_say_what_brings_the_models_back(
+    repository: Path, shell: Command, tmp_path: Path
+) -> None:
+    shell(tmp_path, "git", "clone", "-q", str(repository), "clone")
+    clone = tmp_path / "clone"
+    shutil.copytree(repository / "results/runs", clone / "results/runs", dirs_exist_ok=True)
+    failed = shell(clone, "python", "-c", EXHIBITS, check=False)
+    assert failed.stderr.splitlines()[-1].endswith(
+        "vae-0: its experiment is not in this repository; `dvc exp pull <remote> vae-0`, or delete "
+        "results/runs/vae-0 and run `python -m study run --only vae-0`"
+    )
+
+
 def test_a_cell_that_fails_stays_in_the_table(repository: Path, shell: Command) -> None:
     # a key that changes no result: with another one vae-0 would not compare
     edit(repository, "workers: 1", "workers: 0")

@@ -130,10 +130,11 @@ function yourAction() {
   return [state.action[0] + turn, GAS * holds("gas"), BRAKE * holds("brake")];
 }
 
-// One step of every dream that has not ended, all with the same action and the same noise.
+// One step of every dream that has not ended, all with the same action and the same noise; returns
+// whether there was one.
 function step() {
   const live = dreams.filter((dream) => !dream.ended);
-  if (!live.length) return;
+  if (!live.length) return false;
   if (state.driver === YOU) {
     state.action = yourAction();
   } else {
@@ -142,6 +143,7 @@ function step() {
   tapped.clear();
   const { uniforms, normals } = noise(Math.max(...models.map((of) => of.latent)));
   for (const dream of live) dream.step(state.action, state.temperature, uniforms, normals);
+  return true;
 }
 
 function restart() {
@@ -164,6 +166,7 @@ function pause(paused) {
   state.paused = paused;
   element("pause").textContent = paused ? "Go on" : "Pause";
   element("rate").textContent = "";
+  forgetTime();
   describe();
 }
 
@@ -185,6 +188,11 @@ function takeTheWheel() {
 // computing them leaves time to spare.
 const clock = { last: null, due: 0, steps: 0, since: 0, busy: 0 };
 
+// After a pause, and where the page was out of sight, the time begins anew.
+function forgetTime() {
+  Object.assign(clock, { last: null, due: 0, steps: 0, busy: 0 });
+}
+
 function tick(now) {
   requestAnimationFrame(tick);
   if (clock.last === null) clock.last = clock.since = now;
@@ -193,9 +201,9 @@ function tick(now) {
   if (!state.paused && clock.due >= STEP) advance(now);
   if (now - clock.since >= 1000) {
     state.rate = (1000 * clock.steps) / (now - clock.since);
-    const each = clock.busy / Math.max(1, clock.steps);
-    element("rate").textContent = state.paused
-      ? "" : `${state.rate.toFixed(0)} steps/s, ${each.toFixed(1)} ms of computing a step`;
+    const each = clock.busy / clock.steps;
+    element("rate").textContent = clock.steps
+      ? `${state.rate.toFixed(0)} steps/s, ${each.toFixed(1)} ms of computing a step` : "";
     Object.assign(clock, { steps: 0, since: now, busy: 0 });
   }
 }
@@ -204,8 +212,7 @@ function advance(now) {
   const started = performance.now();
   do {
     clock.due -= STEP;
-    step();
-    clock.steps += 1;
+    clock.steps += step();
   } while (clock.due >= STEP && performance.now() - started < STEP / 4);
   show();
   if (dreams.every((dream) => dream.ended)) {
@@ -241,7 +248,11 @@ frames.forEach((frame, i) => {
   element("starts").append(made);
 });
 
+element("made").textContent = "The game is CarRacing-v3 of gymnasium. Made by \u201cWorld Models on "
+  + "CarRacing, as a pipeline you can repeat\u201d (MIT license) of "
+  + models.map(({ name, digest }) => `${name} (numbers ${digest})`).join(" and ") + ".";
 element("pause").addEventListener("click", () => pause(!state.paused));
+document.addEventListener("visibilitychange", forgetTime);
 element("restart").addEventListener("click", restart);
 element("temperature").addEventListener("input", (event) => {
   state.temperature = Number(event.target.value);
@@ -277,4 +288,5 @@ document.addEventListener("keydown", (event) => {
 });
 choose(0);
 begin(0);
+if (matchMedia("(prefers-reduced-motion: reduce)").matches) pause(true);
 requestAnimationFrame(tick);

@@ -129,7 +129,8 @@ class Controller {
 // What the page has of one run: its three networks, and z, h and c at every start.
 class Models {
   constructor(facts, numbers, starts) {
-    Object.assign(this, { name: facts.name, title: facts.title, latent: facts.latent });
+    const { name, title, latent, digest } = facts;
+    Object.assign(this, { name, title, latent, digest });
     const reader = new Reader(numbers);
     this.decoder = facts.decoder && new Decoder(facts.decoder, facts.latent, reader);
     this.memory = new Memory(facts, reader);

@@ -121,7 +121,7 @@ class VaeganLearner:
         kl = kl_loss(mu, logvar, recipe.free_bits)
         logs = {"squared_error": error.detach(), "kl": kl.detach()}
         on_latents = recipe.kl * kl + recipe.moment * moment_loss(z)
-        # both steps are taken from the weights before either
+        # encoder's and decoder's steps are taken from the weights before either
         self.encoder_optimizer.zero_grad()
         self.decoder_optimizer.zero_grad()
         if warm:
