@@ -67,13 +67,14 @@ def drive_yourself(given: argparse.Namespace) -> None:
     _demand_folder(human.EPISODES, "that is where your episode would be kept")
     seed = evaluation_seed(given.track)
     screen = Screen("you drive")
-    outcome = human.drive(screen, given.track, seed, given.steps)
-    print(f"you: return {outcome.return_:.1f} on track {given.track} (seed {seed})")
-    if outcome.steps < human.FEWEST_STEPS:
-        print(f"{outcome.steps} steps are too few: not kept")
-    else:
-        assert outcome.episode is not None
-        print(f"the episode of {outcome.steps} steps is {human.keep(outcome.episode)}")
+    with human.ctrl_c_ends(screen):
+        outcome = human.drive(screen, given.track, seed, given.steps)
+        print(f"you: return {outcome.return_:.1f} on track {given.track} (seed {seed})")
+        if outcome.steps < human.FEWEST_STEPS:
+            print(f"{outcome.steps} steps are too few: not kept")
+        else:
+            assert outcome.episode is not None
+            print(f"the episode of {outcome.steps} steps is {human.keep(outcome.episode)}")
     screen.linger()  # now that it is kept
     screen.close()
 

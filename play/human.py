@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import signal
 import uuid
-from collections.abc import Callable, Set
+from collections.abc import Callable, Iterator, Set
+from contextlib import contextmanager
 from dataclasses import replace
 from itertools import count as count_from
 from pathlib import Path
@@ -56,10 +57,19 @@ class Keyboard:
         return action(self._screen.held)[None]
 
 
+@contextmanager
+def ctrl_c_ends(screen: Screen) -> Iterator[None]:
+    """In the block Ctrl-C does what Escape does, and nothing more: what was driven can be kept."""
+    before = signal.signal(signal.SIGINT, lambda *_: screen.end())
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
 def drive(screen: Screen, track: int, seed: int, steps: int) -> Outcome:
     """Lets a person drive an episode on the track `seed`, named `track`; returns its outcome with
-    the recording. When the screen is closed, or on Ctrl-C, it is truncated. The screen shows the
-    last picture."""
+    the recording. When the screen is closed it is truncated. The screen shows the last picture."""
     whole = steps / FRAMES_PER_SECOND
 
     def caption(taken: int) -> str:
@@ -67,13 +77,9 @@ def drive(screen: Screen, track: int, seed: int, steps: int) -> Outcome:
 
     env = Watched(official.make("rgb_array"), caption, lambda: screen.closed)
     person = Keyboard(screen, lambda: env.captioned)
-    before = signal.signal(signal.SIGINT, lambda *_: screen.end())  # nothing driven is lost
-    try:
-        (outcome,) = rollout([env], [seed], person, max_steps=steps, telemetry=telemetry)
-        if not screen.closed:
-            screen.show(env.captioned)
-    finally:
-        signal.signal(signal.SIGINT, before)
+    (outcome,) = rollout([env], [seed], person, max_steps=steps, telemetry=telemetry)
+    if not screen.closed:
+        screen.show(env.captioned)
     env.close()
     return outcome
 

@@ -125,6 +125,12 @@ def test_ctrl_c_ends_it_and_the_episode_until_then_is_kept(
             signal.raise_signal(signal.SIGINT)
         show(self, picture)
 
+    def again(path: Path, episode: Episode) -> None:
+        signal.raise_signal(signal.SIGINT)
+        save(path, episode)
+
+    save = episodes.save
+    monkeypatch.setattr(episodes, "save", again)
     monkeypatch.setattr(Screen, "show", interrupted)
     before = signal.getsignal(signal.SIGINT)
     main(["--human", "--steps", "50"])

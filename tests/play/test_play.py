@@ -98,6 +98,12 @@ def test_a_published_model_that_is_damaged_comes_back_from_git(
             drive(["--models", "run"])
 
 
+def test_of_a_folder_in_published_that_is_no_run_git_has_no_more() -> None:
+    with pytest.raises(UserError, match=r"starts/vision") as raised:
+        main(["--models", str(published.HERE / "starts")])
+    assert "git checkout" not in str(raised.value)
+
+
 def test_no_published_run_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(published, "HERE", tmp_path)
