@@ -6,6 +6,8 @@ BIN := $(CURDIR)/.venv/bin
 override PYTHON := $(or $(shell PATH='$(subst $(BIN):,,$(PATH))' command -v '$(PYTHON)'),$(PYTHON))
 # dvc starts `python` for each stage: the one of .venv
 export PATH := $(BIN):$(PATH)
+# dvc runs each stage by the user's own shell; some read files that put another Python first on PATH
+export SHELL := /bin/sh
 # with the first `python -m stages.<name>` would not look in this folder; with the others it would
 # import other versions, or pip install elsewhere than in .venv
 unexport PYTHONSAFEPATH PYTHONPATH PYTHONHOME PIP_USER PIP_TARGET PIP_PREFIX PIP_ROOT
@@ -41,7 +43,7 @@ lint: .venv/installed
 bench: .venv/installed
 	python -c 'import envpool, onnx' 2>/dev/null || pip install --quiet -c constraints.txt '.[bench]'
 	python -m bench $(ARGUMENTS)
-	-python -m bench --precision bf16 $(ARGUMENTS)
+	-python -m bench $(ARGUMENTS) --precision bf16
 
 # VAE against VAE-GAN over training seeds, and controls: every cell without a result in results/runs
 # make study ARGUMENTS="-S presets.laptop.evaluate.episodes=1024": the 1,024 tracks of results/runs

@@ -46,7 +46,7 @@ def main() -> None:
     # oneDNN reads its limit once a process, so that a process has one precision
     device = compute.prepare(shared, threads=1)
     every = PARTS if arguments.precision == "fp32" else NETWORKS
-    parts = tuple(arguments.only or every)
+    parts = tuple(part for part in every if part in (arguments.only or every))
     content: dict[str, Any] = {
         "machine": side_by_side.machine(),
         "commit": commit(RESULTS),

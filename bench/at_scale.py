@@ -48,6 +48,7 @@ def main() -> None:
             })  # fmt: skip
             print(rows[-1])
     content: dict[str, Any] = {
+        "measured": {name: measured[name] for name in ("machine", "commit") if name in measured},
         "population": POPULATION,
         "tracks": TRACKS,
         "steps_of_an_episode": round(float(steps.mean())),

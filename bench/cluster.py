@@ -26,6 +26,7 @@ from bench import side_by_side
 from bench.peers import IDLE
 from bench.scaling import STEPS, untrained_agent
 from bench.side_by_side import Contest
+from verify.workspace import commit
 from wm.control.policy import controller
 from wm.control.policy.controller import ControllerConfig
 from wm.control.policy.driving import AgentSpec
@@ -53,7 +54,9 @@ def no_op(context: None, item: int) -> int:
 
 
 def main() -> None:
-    content: dict[str, Any] = {"machine": side_by_side.machine(), "rows": []}
+    content: dict[str, Any] = {
+        "machine": side_by_side.machine(), "commit": commit(RESULTS), "rows": []
+    }  # fmt: skip
     with tempfile.TemporaryDirectory() as folder, ExitStack() as stack:
         spec = untrained_agent(Path(folder))
         clusters = {n: stack.enter_context(_cluster(n)) for n in (1, 2)}

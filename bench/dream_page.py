@@ -30,6 +30,7 @@ from bench import side_by_side
 from bench.side_by_side import Contest
 from play import dream, published
 from verify import browser
+from verify.workspace import commit
 from wm.control.dream_page import networks
 from wm.control.policy import controller
 from wm.core import artifacts
@@ -280,7 +281,9 @@ def main() -> None:
         parser.error("--repeats: at least 1")
     if lacking := browser.missing():
         sys.exit(f"error: {lacking}")
-    content: dict[str, Any] = {"machine": side_by_side.machine(), "repeats": repeats}
+    content: dict[str, Any] = {
+        "machine": side_by_side.machine(), "commit": commit(RESULTS), "repeats": repeats
+    }  # fmt: skip
     side_by_side.one_core()
     with tempfile.TemporaryDirectory() as name, browser.chromium() as chromium:
         folder = Path(name)

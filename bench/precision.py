@@ -13,6 +13,8 @@ from typing import Any, Literal
 
 import numpy as np
 
+from bench import side_by_side
+from verify.workspace import commit
 from wm.control.policy import controller
 from wm.control.policy.driving import RolloutTask, agent_spec, drive_task
 from wm.core import artifacts, params, seeding
@@ -66,7 +68,8 @@ def main() -> None:
             f"{change['mean']:>+8.1f} ({change['ci95_low']:+.1f} to {change['ci95_high']:+.1f})",
             flush=True,
         )
-    artifacts.write_json(RESULTS, {"vision": shared.vision, "seeds": seeds, "rows": rows})
+    made = {"machine": side_by_side.machine(), "commit": commit(RESULTS)}
+    artifacts.write_json(RESULTS, made | {"vision": shared.vision, "seeds": seeds, "rows": rows})
 
 
 if __name__ == "__main__":

@@ -62,7 +62,7 @@ def check_committed() -> None:
     if changed := changed or _git("status", "--porcelain", "--untracked-files=all", "--", *CODE):
         raise UserError(
             f"{changed.split()[-1]}: not committed; a result names its "
-            "commit: commit it, or take it back (`git checkout` of the file)"
+            "commit: commit it, or take it back (git checkout, or of a new file rm)"
         )
 
 

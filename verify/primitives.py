@@ -213,12 +213,14 @@ def main() -> None:
 
 
 def rows() -> Iterator[dict[str, Any]]:
-    """Runs the primitives and yields a row for each file; writes this kind of processor's, if there
-    is none. Delete the files after a change to the primitives."""
+    """Runs the primitives and yields a row for each file, with the versions that it was made with
+    where these are others; writes this kind of processor's, if there is none and nothing differs.
+    Delete the files after a change to the primitives."""
     # in a process of its own, as libraries read their environment when they are loaded
     command = [sys.executable, "-c", "import stages; from verify import primitives as p; p.main()"]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     hashes = json.loads(done.stdout.splitlines()[-1])
+    differed = False
     here = {"processor": processor.name(), "torch": torch.__version__, "numpy": np.__version__}
     name = re.sub(r"[^a-z0-9]+", "-", here["processor"].lower())
     for file in sorted(FILES.glob("*.json")):
@@ -226,13 +228,15 @@ def rows() -> Iterator[dict[str, Any]]:
         both = [key for key in hashes if key in there["hashes"]]
         differing = [key for key in both if hashes[key] != there["hashes"][key]]
         used = [key for key in differing if not key.startswith(TORCHS_OWN)]
+        differed = differed or bool(used)
         yield {
             "against": there["processor"],
+            **{name: there[name] for name in ("torch", "numpy") if there[name] != here[name]},
             "compared": sum(not key.startswith(TORCHS_OWN) for key in both),
             "different": len(used),
             "which": ", ".join(used),
             "torchs_own": sum(key.startswith(TORCHS_OWN) for key in both),
             "torchs_own_different": len(differing) - len(used),
         }
-    if not (FILES / f"{name}.json").exists():
+    if not differed and not (FILES / f"{name}.json").exists():
         artifacts.write_json(FILES / f"{name}.json", here | {"hashes": hashes})

@@ -23,6 +23,12 @@ class Circumstance:
     """Of a checkout of its own; None: forced in the first one."""
 
 
+SHARDS = {
+    "shard_episodes: 8 ": "shard_episodes: 1 ",
+    "shard_episodes: 4    #": "shard_episodes: 2    #",
+    "max_steps: 40, shard_episodes: 2}": "max_steps: 40, shard_episodes: 1}",
+}
+"""Changes to params.yaml: as many tasks as the most workers, or more."""
 TARGETS = {
     "vae": [],  # all
     "vaegan": ["--single-item", *STAGES[STAGES.index("encode") :]],
@@ -59,15 +65,22 @@ CIRCUMSTANCES = [
 
 def rows(folder: Path) -> Iterator[dict[str, Any]]:
     """Yields a row a circumstance: its name, the number of hashes compared and which changed."""
-    first = workspace.copy(folder / "first")
+    first = _copy(folder / "first")
     expected = _both(first, Circumstance("the first run"))
     for circumstance in CIRCUMSTANCES:
         where = first
         if circumstance.folder:
-            where = workspace.copy(folder / circumstance.folder)
+            where = _copy(folder / circumstance.folder)
         found = _both(where, circumstance)
         changed = sorted(path for path in expected if found.get(path) != expected[path])
         yield {"circumstance": circumstance.name, "hashes": len(expected), "changed": changed}
+
+
+def _copy(directory: Path) -> Path:
+    copied = workspace.copy(directory)
+    for old, new in SHARDS.items():
+        workspace.edit(copied, old, new)
+    return copied
 
 
 def _both(directory: Path, circumstance: Circumstance) -> dict[str, str]:

@@ -33,7 +33,7 @@ function addView({ name, title, decoder }) {
     <dl class="numbers-of">
       <div><dt>expected reward</dt><dd class="reward"></dd></div>
       <div><dt>sum</dt><dd class="total"></dd></div>
-      <div><dt>chance of end</dt><dd class="end"></dd></div>
+      <div><dt><span class="long">chance of </span>end</dt><dd class="end"></dd></div>
       <div><dt>step</dt><dd class="steps"></dd></div>
     </dl>`;
   const small = document.createElement("small");
@@ -220,6 +220,7 @@ function advance(now) {
     if (now - state.endedAt > PAUSE_AT_END) restart();
   }
   clock.busy += performance.now() - started;
+  if (state.endedAt !== null) Object.assign(clock, { steps: 0, since: now, busy: 0 });
 }
 
 function button(text, value, act) {

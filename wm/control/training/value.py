@@ -62,7 +62,7 @@ def fit(episodes: Iterable[LatentEpisode], memory: MDNRNN, discount: float) -> V
     if not sum(map(len, returns)):
         raise UserError(
             f"dream.discount: at {discount} a state's worth takes {_open(discount)} steps after "
-            "it, and no episode has more; lower it, or null for none"
+            "it, and no episode has more; lower dream.discount, or set it to null"
         )
     seen, earned = np.concatenate(features).astype(np.float64), np.concatenate(returns)
     centre, spread, mean = seen.mean(axis=0), seen.std(axis=0) + TINY, earned.mean()
