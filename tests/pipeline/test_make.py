@@ -152,6 +152,16 @@ def test_variables_of_the_user_s_python_are_not_the_pipeline_s(checkout: Path, n
     assert (checkout / "found").read_text() == "unset\n"
 
 
+def test_dvc_runs_stages_by_one_shell(checkout: Path) -> None:
+    """DVC takes SHELL; a user's own may read a file that puts another Python first on PATH."""
+    assert make(checkout).returncode == 0
+    write(checkout / ".venv/bin/dvc", "#!/bin/sh\necho $SHELL > found\n")
+    subprocess.run(
+        ["make", "repro"], cwd=checkout, env={**os.environ, "SHELL": "/bin/tcsh"}, check=True
+    )
+    assert (checkout / "found").read_text() == "/bin/sh\n"
+
+
 def test_a_copy_leaves_out_what_is_missing_and_repositories_inside(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
