@@ -71,11 +71,14 @@ def run() -> None:
             f"at least {2 * len(candidates)} give each two tracks"
         )
     with artifacts.publish(this.drives) as directory:
-        recorded, encoded = directory / "episodes", directory / "latents"
-        recorded.mkdir()
-        encoded.mkdir()
-        tasks = _tasks(config, vectors, size, drive, shared.seed, this.number, recorded)
+        driven, recorded, encoded = (directory / n for n in ("driven", "episodes", "latents"))
+        for folder in (driven, recorded, encoded):
+            folder.mkdir()
+        tasks = _tasks(config, vectors, size, drive, shared.seed, this.number, driven)
         rows = agents.drive(spec, tasks, "drive")
+        for id_ in range(len(rows)):  # and nothing that a worker which died has left there
+            artifacts.link(driven / episodes.file_name(id_), recorded / episodes.file_name(id_))
+        shutil.rmtree(driven, ignore_errors=True)
         model = vision.load(Path("models") / shared.vision, prepared)
         for id_ in episodes.ids_in(recorded):
             file = episodes.EpisodeFile(recorded / episodes.file_name(id_))

@@ -36,6 +36,7 @@ from study.runs import RunRecord
 from verify.workspace import environment
 from wm.core.errors import UserError
 from wm.runtime import perf
+from wm.runtime.signals import uninterrupted
 
 TARGETS = ("evaluate", "measure_rnn")
 """The stages at the ends of what a run needs."""
@@ -143,7 +144,12 @@ def run(cell: Cell) -> str | None:
                     print(line, end="", flush=True)
                     lines.append(line)
             except KeyboardInterrupt:
-                process.communicate()  # Ctrl-C reached the stage as well, which saves its state
+                # Ctrl-C reached DVC and the stage as well, which saves its state: a second one is
+                # theirs alone
+                with uninterrupted():
+                    process.communicate()
+                    if process.returncode == 0:  # it had just ended
+                        fetch(cell)
                 raise
         fetch(cell, check=process.returncode == 0)
     return None if process.returncode == 0 else _reason("".join(lines))

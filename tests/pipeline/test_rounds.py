@@ -16,7 +16,7 @@ import pytest
 import torch
 import yaml
 
-from rounds import drive, evaluate, settings, train_controller, train_rnn
+from rounds import agents, drive, evaluate, settings, train_controller, train_rnn
 from rounds.__main__ import main, pipeline
 from rounds.folders import Round
 from tests.conftest import Command
@@ -274,6 +274,25 @@ def test_the_memory_of_the_round_before_learns_on_from_collected_and_driven_wind
     assert keywords["seed"] == seeding.integer(0, "rounds", "train_rnn", 2)
     of_round_1 = ask(monkeypatch, repository, train_rnn, "loop.train", round_=1)[1]
     assert not torch.equal(batch(0).mu[2:], of_round_1(0).mu[2:])
+
+
+def test_what_a_worker_that_died_has_left_is_not_kept(
+    driven: tuple[Path, list[str]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On a cluster another worker does its task, and the folder's hash is DVC's."""
+    monkeypatch.chdir(shutil.copytree(driven[0], tmp_path / "left"))
+    monkeypatch.setattr(sys, "argv", ["drive", "0"])
+    real = agents.drive
+
+    def left(spec: Any, tasks: Any, title: str) -> Any:
+        (tasks[0].record_to / ".episode_000003.safetensors.1-deadbeef.tmp").touch()
+        return real(spec, tasks, title)
+
+    monkeypatch.setattr(agents, "drive", left)
+    drive.run()
+    kept = {path.relative_to(Round(0).drives).as_posix() for path in Round(0).drives.rglob("*")}
+    assert {name for name in kept if "tmp" in name or "driven" in name} == set()
+    assert len(episodes.ids_in(Round(0).drives / "episodes")) == 4
 
 
 def test_a_memory_that_is_killed_learns_on_where_it_was(

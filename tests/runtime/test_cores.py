@@ -130,6 +130,14 @@ def test_a_container_s_limit_counts(
     monkeypatch.setattr(cores, "CGROUPS", tmp_path)
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0, 1, 2, 3})
     assert cores.count() == expected
+    # and so many workers at once, of all runs
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    monkeypatch.setattr(cores, "PATIENCE", 0.0)
+    monkeypatch.setattr(cores, "_patient", True)
+    held = [cores._acquire() for _ in range(5)]
+    assert [file is not None for file in held] == [place < expected for place in range(5)]
+    for file in held[:expected]:
+        os.close(file)
 
 
 def test_of_many_cores_one_file_is_held_open(

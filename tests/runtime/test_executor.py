@@ -108,6 +108,29 @@ def test_ctrl_c_while_workers_start_is_one_line(after: float) -> None:
     assert process.returncode == 130
 
 
+def test_a_second_ctrl_c_while_workers_are_ended_ends_no_less() -> None:
+    """Interrupted there, the pool would work off its tasks: ten of six seconds."""
+    script = (
+        "from tests.runtime.test_executor import *\n"
+        "from wm.runtime.entry import main\n"
+        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
+        "children = multiprocessing.active_children\n"
+        "def again():\n"
+        "    os.kill(os.getpid(), signal.SIGINT)\n"
+        "    return children()\n"
+        "def run():\n"
+        "    with Processes(1, build) as executor:\n"
+        "        for _ in executor.map(sleep, [0, *[6] * 10]):\n"
+        "            multiprocessing.active_children = again\n"
+        "            raise KeyboardInterrupt\n"
+        "if __name__ == '__main__': main(run)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True,
+                          check=False, timeout=40)  # fmt: skip
+    assert done.stderr == "interrupted: run it again, long stages resume\n"
+    assert done.returncode == 130
+
+
 def test_without_semaphores_the_line_says_what_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(*arguments: object, **keywords: object) -> None:
         raise FileNotFoundError(2, "No such file or directory")  # as sem_open without /dev/shm

@@ -1,7 +1,9 @@
+import contextlib
 import copy
 import itertools
 import json
 import shutil
+import signal
 from pathlib import Path
 from typing import Any
 
@@ -345,6 +347,48 @@ def test_a_cell_that_another_process_runs_or_has_run_is_left_to_it(
     monkeypatch.setattr(command, "_kept", lambda cell, **_: cell.seed in ran)
     command._run(cells)
     assert ran == [0]
+
+
+def test_an_experiment_that_ends_as_ctrl_c_comes_is_fetched_and_a_second_one_waits(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """DVC ignores Ctrl-C while a stage runs, and may end well after it; the clone holds the only
+    reference to what it made."""
+    clone, fetched = tmp_path / "clone", []
+
+    class Ends:
+        """A DVC that is interrupted as it prints, and again while it ends."""
+
+        returncode, stdout = 0, property(lambda self: self.lines())
+
+        def __init__(self, *_: Any, **__: Any) -> None: ...
+        def __enter__(self) -> "Ends":
+            return self
+
+        def __exit__(self, *_: object) -> None: ...
+        def lines(self) -> Any:
+            yield "Running stage 'evaluate'\n"
+            raise KeyboardInterrupt
+
+        def communicate(self) -> None:
+            signal.raise_signal(signal.SIGINT)
+            assert clone.exists()
+
+    @contextlib.contextmanager
+    def cloned(path: Path) -> Any:
+        clone.mkdir()
+        with (tmp_path / "lock").open("w") as lock:
+            yield lock
+        clone.rmdir()
+
+    monkeypatch.setattr(experiments, "params_at", lambda revision: DOCUMENT)
+    monkeypatch.setattr(experiments, "finished", lambda cell: None)
+    monkeypatch.setattr(experiments, "_clone", cloned)
+    monkeypatch.setattr(experiments, "fetch", lambda cell: fetched.append(clone.exists()))
+    monkeypatch.setattr(experiments.subprocess, "Popen", Ends)
+    with pytest.raises(KeyboardInterrupt):
+        experiments.run(grid.Cell(grid.VAE, 0))
+    assert fetched == [True]
 
 
 def test_the_gain_is_that_on_the_linear_filter_where_it_is_measured() -> None:

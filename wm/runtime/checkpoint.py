@@ -17,16 +17,16 @@ import importlib.metadata
 import json
 import os
 import shutil
-import signal
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Any, Protocol
 
 from wm.core import artifacts, processor
 from wm.core.errors import UserError
+from wm.runtime.signals import uninterrupted
 
 SAVE_EVERY = 30.0
 """Seconds between checkpoints: the most work that a kill costs."""
@@ -149,7 +149,7 @@ class Checkpoint:
     ) -> None:
         assert self._lock is not None
         if kind is None:
-            with _uninterrupted():
+            with uninterrupted():  # dying now would make DVC repeat a finished stage
                 if not self._is_awaited():
                     # in one step: half a checkpoint would be taken for one
                     done = self.directory.with_name(DONE + self.directory.name)
@@ -236,19 +236,6 @@ class Checkpoint:
         body = self._serializer.dumps({"state": dict(state), "elapsed": self.elapsed()})
         artifacts.write_bytes(self._file, hashlib.sha256(body).digest() + body)
         self._saved = time.monotonic()
-
-
-@contextlib.contextmanager
-def _uninterrupted() -> Iterator[None]:
-    """Ignores Ctrl-C and SIGTERM: dying now would make DVC repeat a finished stage."""
-    handlers = {
-        name: signal.signal(name, signal.SIG_IGN) for name in (signal.SIGINT, signal.SIGTERM)
-    }
-    try:
-        yield
-    finally:
-        for name, handler in handlers.items():
-            signal.signal(name, handler)
 
 
 def versions() -> str:

@@ -128,7 +128,8 @@ class Cluster(Generic[Context]):
         value: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        self._client.close(timeout=POLL)
+        with contextlib.suppress(OSError):  # a scheduler that is gone; what was made is whole
+            self._client.close(timeout=POLL)
 
     def map(
         self, function: Callable[[Context, Item], Result], items: Iterable[Item]

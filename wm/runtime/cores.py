@@ -72,8 +72,9 @@ def _acquire() -> int | None:
     """Returns a file that is open and locked; None after a wait that was too long."""
     global _patient
     started, told = time.monotonic(), False
+    shared = usable()[: count()]  # of a container that may use two of 64, two
     while True:
-        for core in usable():
+        for core in shared:
             if (file := _locked(core)) is not None:
                 return file
         waited = time.monotonic() - started

@@ -22,6 +22,7 @@ from typing import Any, Generic, Protocol, TypeVar
 from wm.core.errors import UserError
 from wm.core.params import SharedParams
 from wm.runtime import cores
+from wm.runtime.signals import uninterrupted
 
 Context = TypeVar("Context")
 Context_co = TypeVar("Context_co", covariant=True)
@@ -97,11 +98,13 @@ class Processes(Generic[Context]):
         value: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        if kind is not None:  # no one waits for the tasks under way any more
-            for process in multiprocessing.active_children():
-                if process not in self._others:
-                    process.terminate()
-        self._pool.shutdown(wait=True, cancel_futures=True)
+        # interrupted here, the pool would work off all of its tasks before this process could end
+        with uninterrupted():
+            if kind is not None:  # no one waits for the tasks under way any more
+                for process in multiprocessing.active_children():
+                    if process not in self._others:
+                        process.terminate()
+            self._pool.shutdown(wait=True, cancel_futures=True)
 
     def map(
         self, function: Callable[[Context, Item], Result], items: Iterable[Item]
