@@ -32,7 +32,6 @@ from play import dream, published
 from verify import browser
 from verify.workspace import commit
 from wm.control.dream_page import networks
-from wm.control.policy import controller
 from wm.core import artifacts
 from wm.memory.networks import trained as memory
 from wm.nn.compute import Compute, seeded
@@ -239,7 +238,6 @@ def measure(run: Path, folder: Path, chromium: Any, address: str, repeats: int) 
     layers = networks.layers_of(networks.decoder_of(run / "vision"), size)
     assert layers is not None
     remembers = memory.load(run / "memory", size, CPU.device)
-    controller.load(run / "controller", size, remembers.hidden_size)
     onnx.save(decoder_graph(layers, size), folder / "decoder.onnx")
     onnx.save(memory_graph(remembers), folder / "memory.onnx")
     dream.main(["--models", *[str(run)] * DREAMS, "--page", str(folder / "dream.html")])

@@ -40,8 +40,8 @@ def drive(env: gymnasium.Env, seeds: range) -> float:
 
 
 def drive_envpool(count: int) -> float:
-    """Returns the same with `count` of EnvPool's environments in step, which draw tracks of their
-    own and leave the frames at 96x96."""
+    """Returns the steps a second with `count` of EnvPool's environments in step, which draw tracks
+    of their own and leave the frames at 96x96."""
     pool: Any = envpool.make_gymnasium(
         "CarRacing-v3", num_envs=count, num_threads=1, max_episode_steps=STEPS, seed=1
     )

@@ -8,7 +8,6 @@ import re
 import resource
 import subprocess
 import sys
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -64,8 +63,8 @@ def table(rows: list[dict[str, Any]]) -> str:
 
 def _train(folder: Path) -> None:
     resource.setrlimit(resource.RLIMIT_DATA, (LIMIT, LIMIT))
-    shared = load_shared()
-    device = replace(compute.prepare(shared, threads=1), device=torch.device("cpu"))
+    shared = load_shared().model_copy(update={"precision": "fp32", "device": "cpu"})
+    device = compute.prepare(shared, threads=1)
     data, held_out = TrainingFrames(folder, 0, "bench", device), HeldOutFrames(folder, HELD_OUT)
     learner = VaeLearner(Config(), device, Schedule(1e-3, STEPS, False), seed=0)
     for step in range(STEPS):

@@ -22,15 +22,13 @@ from wm.core.shards import shards
 from wm.drive.workers import MakeEnv
 from wm.env.exact import environment as exact
 from wm.env.fast import environment as fast
-from wm.memory.networks import trained as memory
 from wm.report.statistics import summary
 from wm.runtime.entry import command
 from wm.runtime.executor import Processes
-from wm.vision.networks import trained as vision
 
 RESULTS = Path(__file__).parent / "precision.json"
 SHARD = 8
-ARITHMETIC: tuple[Literal["bf16", "fp32"], ...] = ("bf16", "fp32")
+PRECISIONS: tuple[Literal["bf16", "fp32"], ...] = ("bf16", "fp32")
 RENDERERS: dict[str, MakeEnv] = {"exact": exact.make, "fast": fast.make}
 
 
@@ -41,12 +39,12 @@ def main() -> None:
     if count < 2:
         parser.error("--episodes: at least 2, for an interval")
     shared = params.load_shared()
-    latent_size = vision.read_config(Path("models") / shared.vision).latent_size
-    hidden_size = memory.read_config(Path("models/rnn"), latent_size).hidden_size
-    config, vector = controller.load(Path("models/controller"), latent_size, hidden_size)
+    folder = Path("models/controller")
+    sizes = agent_spec(shared, controller.read_config(folder), fast.make).sizes()
+    config, vector = controller.load(folder, *sizes)
     seeds = [seeding.integer(shared.seed, "precision", "track", i) for i in range(count)]
     rows: list[dict[str, Any]] = []
-    for renderer, arithmetic in itertools.product(RENDERERS, ARITHMETIC):
+    for renderer, arithmetic in itertools.product(RENDERERS, PRECISIONS):
         changed = shared.model_copy(update={"precision": arithmetic})
         tasks = [
             RolloutTask(config, vector[None], part, noise_seed=i * SHARD, max_steps=1000)

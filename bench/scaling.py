@@ -105,5 +105,5 @@ def untrained_agent(folder: Path) -> AgentSpec:
     with seeded(0):
         vision.save(folder / "vae", "vae", Autoencoder(*build(config)), config.model_dump())
         memory.save(folder / "rnn", MDNRNN(config.latent_size, shape), shape)
-    shared = load_shared()
+    shared = load_shared().model_copy(update={"precision": "fp32", "device": "cpu"})
     return AgentSpec(shared, environment.make, folder / "vae", folder / "rnn")

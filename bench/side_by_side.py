@@ -71,7 +71,7 @@ class Row:
 
 
 def run(contest: Contest, repeats: int) -> list[Row]:
-    """All contenders once unmeasured, then in turn `repeats` times."""
+    """Runs all contenders once unmeasured, then in turn `repeats` times; returns a row for each."""
     everyone = dict(contest.contenders) | ({"the limit": contest.limit} if contest.limit else {})
     for rate in everyone.values():
         rate()
@@ -92,7 +92,7 @@ def run(contest: Contest, repeats: int) -> list[Row]:
 
 
 def table(records: list[dict[str, Any]]) -> str:
-    """The records as text, a block a contest."""
+    """Returns the records as text, a block a contest."""
     lines, last = [], None
     for record in records:
         if record["contest"] != last:
@@ -120,7 +120,7 @@ def one_core() -> None:
 
 
 def machine() -> dict[str, Any]:
-    """What the rates were measured on."""
+    """Returns what the rates were measured on: processor, cores, versions."""
     model = platform.processor() or platform.machine()
     info = Path("/proc/cpuinfo")
     if info.exists():

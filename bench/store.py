@@ -16,7 +16,7 @@ BATCH, BATCHES = 64, 20
 
 
 def contests(directory: Path, scratch: Path) -> list[Contest]:
-    """Of the recorded episodes in `directory`; writes into `scratch`."""
+    """Returns the contests on the recorded episodes in `directory`; writes into `scratch`."""
     ids = episodes.ids_in(directory)
     for id_ in ids:
         _save_npz(scratch / f"{id_}.npz", _read(directory, id_))
@@ -68,7 +68,7 @@ def contests(directory: Path, scratch: Path) -> list[Contest]:
 
 
 def bytes_per_frame(directory: Path, scratch: Path) -> dict[str, float]:
-    """After `contests` has written its copies."""
+    """Returns the bytes a frame that each way takes; `contests` has written the copies."""
     ids = episodes.ids_in(directory)
     count = sum(len(_read(directory, id_).frames) for id_ in ids)
     ours = sum((directory / episodes.file_name(id_)).stat().st_size for id_ in ids)

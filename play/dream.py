@@ -17,7 +17,6 @@ from play import published
 from wm.control.dream_page import page, starts
 from wm.core import artifacts, episodes
 from wm.core.errors import UserError
-from wm.core.params import SharedParams
 from wm.nn import compute
 from wm.runtime.entry import command
 
@@ -63,8 +62,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         record_starts()
         print(f"the starts are in {STARTS}")
         return
-    shared = SharedParams(vision="vae", scale="laptop", seed=0, precision="fp32", threads=1)
-    prepared = compute.prepare(shared, threads=1)
+    prepared = compute.prepare(published.SHARED, threads=1)
     chosen = given.models or published.BEST
     folders = [published.folder(name) for name in chosen]
     short = [folder.name for folder in folders]

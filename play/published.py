@@ -25,6 +25,10 @@ BEST = ("vae-3", "vaegan-0")
 drive and dream where none is named."""
 
 
+SHARED = SharedParams(vision="vae", scale="laptop", seed=0, precision="fp32", threads=1)
+"""How published models compute: device and precision of it are read, and nothing else."""
+
+
 def _found() -> list[str]:
     return sorted(path.parent.name for path in HERE.glob("*/controller"))
 
@@ -70,9 +74,8 @@ def agent(name: str) -> Agent:
     Raises UserError when a model is missing or damaged.
     """
     run = folder(name)
-    shared = SharedParams(vision="vae", scale="laptop", seed=0, precision="fp32", threads=1)
-    compute.prepare(shared, threads=1)
-    spec = AgentSpec(shared, official.make, run / "vision", run / "memory")
+    compute.prepare(SHARED, threads=1)
+    spec = AgentSpec(SHARED, official.make, run / "vision", run / "memory")
     with reading(run):
         config, vector = controller.load(run / "controller", *spec.sizes())
         worker, noise = spec.create_worker(), torch.Generator().manual_seed(0)

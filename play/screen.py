@@ -41,8 +41,8 @@ class Screen:
         self._clock = pygame.time.Clock()
 
     def show(self, picture: Image.Image) -> None:
-        """Shows an RGB picture when a step of the game has passed since the one before, and reads
-        the keys. All pictures have one size; the window may be larger."""
+        """Shows an RGB picture, waits until a step of the game has passed since the last wait, and
+        reads the keys. All pictures have one size; the window may be larger."""
         if self._window is None:
             self._window = pygame.display.set_mode(picture.size, pygame.SCALED | pygame.RESIZABLE)
             pygame.display.set_caption(self._title)
@@ -57,7 +57,7 @@ class Screen:
                 self._wait_and_read_keys()
 
     def _wait_and_read_keys(self) -> None:
-        pygame.display.flip()
+        pygame.display.flip()  # also of a picture that stays: a window that was covered is drawn
         self._clock.tick(FRAMES_PER_SECOND)
         self._read_keys()
 

@@ -52,12 +52,13 @@ def drive(
     *,
     steps: int,
     show: Show,
-    stopped: Callable[[], bool] = lambda: False,
+    stopped: Callable[[], bool],
 ) -> list[Outcome]:
     """Drives an episode on the track `seed` with each of the models; returns their outcomes.
 
     `show` gets a picture after every step: of one model as gymnasium draws it, of several their
-    captioned pictures in a row, in which an episode that is over stands still.
+    captioned pictures in a row, in which an episode that is over stands still. Episodes are
+    truncated with the first step after which `stopped`.
     """
     agents = [published.agent(name) for name in names]
 

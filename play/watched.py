@@ -22,7 +22,7 @@ class Watched(gymnasium.Wrapper):
         self,
         env: gymnasium.Env,
         caption: Callable[[int], str],
-        stopped: Callable[[], bool] = lambda: False,
+        stopped: Callable[[], bool],
     ) -> None:
         """`caption` says what is written beside the return after so many steps; an episode is
         truncated with the first step after which `stopped`."""
@@ -31,12 +31,14 @@ class Watched(gymnasium.Wrapper):
         self.steps, self.return_ = 0, 0.0
 
     def reset(self, **options: Any) -> tuple[Any, dict[str, Any]]:
+        """Starts an episode as the environment does, and looks at it."""
         result = super().reset(**options)
         self.steps, self.return_ = 0, 0.0
         self._look()
         return result
 
     def step(self, action: np.ndarray) -> tuple[Any, Any, bool, bool, dict[str, Any]]:
+        """Takes a step as the environment does, and looks at it."""
         frame, reward, terminated, truncated, info = super().step(action)
         self.steps += 1
         self.return_ += float(reward)

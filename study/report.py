@@ -53,21 +53,19 @@ def write() -> None:
         print(f"{FIGURES}: pictures of frames and drives are left as they are: there are no "
               "exhibits that fit these runs; python -m study exhibits makes them",
               file=sys.stderr)  # fmt: skip
-    comparison = artifacts.read_json(table.COMPARISON) if table.COMPARISON.exists() else None
+    comparison = artifacts.read_json(table.COMPARISON)
     _write_pictures(kept, exhibits)
     artifacts.write_bytes(PAGE, _render(kept, comparison, exhibits).encode())
 
 
 def _render(
-    kept: Sequence[RunRecord], comparison: dict[str, Any] | None, exhibits: Exhibits | None
+    kept: Sequence[RunRecord], comparison: dict[str, Any], exhibits: Exhibits | None
 ) -> str:
     environment = jinja2.Environment(
         autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
     environment.filters |= {"number": number, "signed": signed}
-    pairs = {
-        (pair["ours"], pair["theirs"]): pair for pair in (comparison or {"pairs": []})["pairs"]
-    }
+    pairs = {(pair["ours"], pair["theirs"]): pair for pair in comparison["pairs"]}
     main = pairs.pop((OURS, THEIRS), None)
     answered = main is not None and RETURN.key in main["measures"]
     mine, names = table.of_the_grid(kept), {cell.name for cell in grid.cells()}
@@ -78,7 +76,7 @@ def _render(
         ours=OURS,
         theirs=THEIRS,
         not_shown=NOT_SHOWN,
-        rule=(comparison or {}).get("rule"),
+        rule=comparison["rule"],
         headline=claims.headline(main) if answered else None,
         claims=[claims.measured(claim, main) for claim in claims.CLAIMS] if answered else [],
         sample=pictures.sample(exhibits),

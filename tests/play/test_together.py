@@ -56,7 +56,9 @@ def _counting(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.usefixtures("_counting")
 def test_the_shorter_one_stands_still_at_its_end() -> None:
     shown: list[Image.Image] = []
-    outcomes = together.drive(["short", "long"], 5, steps=9, show=shown.append)
+    outcomes = together.drive(
+        ["short", "long"], 5, steps=9, show=shown.append, stopped=lambda: False
+    )
     assert [outcome.steps for outcome in outcomes] == [3, 6]
     assert [outcome.return_ for outcome in outcomes] == [4.5, 9.0]
     assert len(shown) == 6
