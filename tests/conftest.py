@@ -13,6 +13,9 @@ import torch
 
 from verify.workspace import OF_A_REPOSITORY, copy, environment, set_param
 
+OF_MAKE = ("MAKEFLAGS", "MFLAGS", "MAKEOVERRIDES", "MAKELEVEL", "PYTHON")
+"""Variables that `make test` leaves to what it starts."""
+
 # tests run side by side, one a core
 torch.set_num_threads(1)
 
@@ -24,9 +27,10 @@ hypothesis.settings.register_profile("large", max_examples=5000, **_SETTINGS)
 
 def pytest_configure(config: pytest.Config) -> None:
     """The fast profile, unless another was asked for. What the user's own shell says of
-    repositories, clouds and proxies is for nothing that a test starts."""
+    repositories, clouds and proxies is for nothing that a test starts, and `make test PYTHON=...`
+    names no Python for the makes of the tests."""
     for name in list(os.environ):
-        if name in OF_A_REPOSITORY or name.startswith("AWS_"):
+        if name in (*OF_A_REPOSITORY, *OF_MAKE) or name.startswith("AWS_"):
             del os.environ[name]
     os.environ["NO_PROXY"] = os.environ["no_proxy"] = "127.0.0.1,localhost"
     if not config.getoption("--hypothesis-profile"):
