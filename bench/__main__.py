@@ -19,7 +19,6 @@ from bench import agent, environment, loss, memory, pipeline, scaling, side_by_s
 from bench.side_by_side import Contest
 from verify.workspace import commit
 from wm.core import artifacts
-from wm.core.params import load_shared
 from wm.drive.workers import WorkerEnvs
 from wm.env.fast.environment import make
 from wm.exploration.recording import RecordingTask, record
@@ -42,7 +41,7 @@ def main() -> None:
     arguments = parser.parse_args()
     if arguments.repeats < 1:
         parser.error("--repeats: at least 1")
-    shared = load_shared().model_copy(update={"precision": arguments.precision, "device": "cpu"})
+    shared = side_by_side.on_the_processor(arguments.precision)
     # oneDNN reads its limit once a process, so that a process has one precision
     device = compute.prepare(shared, threads=1)
     every = PARTS if arguments.precision == "fp32" else NETWORKS

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
+from bench import side_by_side
 from bench.peers import CHANNELS, IDLE
 from bench.side_by_side import Contest
 from wm.control.policy import controller
@@ -19,7 +20,6 @@ from wm.control.policy.controller import ControllerConfig
 from wm.control.policy.driving import AgentSpec
 from wm.control.training.fitness import ReturnFitness
 from wm.control.training.simulator import Simulator
-from wm.core.params import load_shared
 from wm.drive.workers import WorkerEnvs
 from wm.env.fast import environment
 from wm.exploration.recording import RecordingTask, record
@@ -105,5 +105,5 @@ def untrained_agent(folder: Path) -> AgentSpec:
     with seeded(0):
         vision.save(folder / "vae", "vae", Autoencoder(*build(config)), config.model_dump())
         memory.save(folder / "rnn", MDNRNN(config.latent_size, shape), shape)
-    shared = load_shared().model_copy(update={"precision": "fp32", "device": "cpu"})
+    shared = side_by_side.on_the_processor()
     return AgentSpec(shared, environment.make, folder / "vae", folder / "rnn")

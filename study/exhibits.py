@@ -197,7 +197,7 @@ def _dream(name: str, run: TrainedRun, arrays: dict[str, np.ndarray]) -> list[in
     latents_folder = data / "latents"
     held_out = episodes.split(episodes.ids_in(latents_folder), latents_folder)[1]
     files = [episodes.EpisodeFile(data / "episodes" / episodes.file_name(id_)) for id_ in held_out]
-    encoded = [latents.read(data / "latents", id_) for id_ in held_out]
+    encoded = [latents.read(latents_folder, id_) for id_ in held_out]
     _, real, dreamed = open_loop(run.memory, run.vision, files, encoded)
     steps = np.array([horizon for horizon in HORIZONS if horizon <= len(dreamed)])
     arrays["dream_real"], arrays[f"dream_{name}"] = real[steps], dreamed[steps - 1]
