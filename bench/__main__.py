@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from bench import agent, environment, loss, memory, pipeline, scaling, side_by_side, store, training
+from bench.shared import on_the_processor
 from bench.side_by_side import Contest
 from verify.workspace import commit
 from wm.core import artifacts
@@ -41,7 +42,7 @@ def main() -> None:
     arguments = parser.parse_args()
     if arguments.repeats < 1:
         parser.error("--repeats: at least 1")
-    shared = side_by_side.on_the_processor(arguments.precision)
+    shared = on_the_processor(arguments.precision)
     # oneDNN reads its limit once a process, so that a process has one precision
     device = compute.prepare(shared, threads=1)
     every = PARTS if arguments.precision == "fp32" else NETWORKS

@@ -13,7 +13,7 @@ from typing import Any
 
 import torch
 
-from bench import side_by_side
+from bench.shared import on_the_processor
 from wm.core import episodes
 from wm.nn import compute
 from wm.vision.metrics.held_out import HeldOutFrames
@@ -63,7 +63,7 @@ def table(rows: list[dict[str, Any]]) -> str:
 
 def _train(folder: Path) -> None:
     resource.setrlimit(resource.RLIMIT_DATA, (LIMIT, LIMIT))
-    device = compute.prepare(side_by_side.on_the_processor(), threads=1)
+    device = compute.prepare(on_the_processor(), threads=1)
     data, held_out = TrainingFrames(folder, 0, "bench", device), HeldOutFrames(folder, HELD_OUT)
     learner = VaeLearner(Config(), device, Schedule(1e-3, STEPS, False), seed=0)
     for step in range(STEPS):

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import numpy as np
 
-from bench import side_by_side
 from bench.peers import CHANNELS, IDLE
+from bench.shared import on_the_processor
 from bench.side_by_side import Contest
 from wm.control.policy import controller
 from wm.control.policy.controller import ControllerConfig
@@ -105,5 +105,5 @@ def untrained_agent(folder: Path) -> AgentSpec:
     with seeded(0):
         vision.save(folder / "vae", "vae", Autoencoder(*build(config)), config.model_dump())
         memory.save(folder / "rnn", MDNRNN(config.latent_size, shape), shape)
-    shared = side_by_side.on_the_processor()
+    shared = on_the_processor()
     return AgentSpec(shared, environment.make, folder / "vae", folder / "rnn")

@@ -14,12 +14,10 @@ import statistics
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import cv2
 import torch
-
-from wm.core.params import SharedParams, load_shared
 
 Rate = Callable[[], float]
 """Does the work once; returns how much of it a second."""
@@ -119,12 +117,6 @@ def one_core() -> None:
     torch.set_num_threads(1)
     if hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})  # the first serves interrupts
-
-
-def on_the_processor(precision: Literal["fp32", "bf16"] = "fp32") -> SharedParams:
-    """Returns the shared keys of params.yaml for a part that computes on the CPU in `precision`,
-    whatever device and precision the file names."""
-    return load_shared().model_copy(update={"precision": precision, "device": "cpu"})
 
 
 def machine() -> dict[str, Any]:
