@@ -130,11 +130,10 @@ function yourAction() {
   return [state.action[0] + turn, GAS * holds("gas"), BRAKE * holds("brake")];
 }
 
-// One step of every dream that has not ended, all with the same action and the same noise; returns
-// whether there was one.
+// One step of every dream that has not ended, all with the same action and the same noise.
 function step() {
   const live = dreams.filter((dream) => !dream.ended);
-  if (!live.length) return false;
+  if (!live.length) return;
   if (state.driver === YOU) {
     state.action = yourAction();
   } else {
@@ -143,7 +142,6 @@ function step() {
   tapped.clear();
   const { uniforms, normals } = noise(Math.max(...models.map((of) => of.latent)));
   for (const dream of live) dream.step(state.action, state.temperature, uniforms, normals);
-  return true;
 }
 
 function restart() {
@@ -212,7 +210,8 @@ function advance(now) {
   const started = performance.now();
   do {
     clock.due -= STEP;
-    clock.steps += step();
+    step();
+    clock.steps += 1;
   } while (clock.due >= STEP && performance.now() - started < STEP / 4);
   show();
   if (dreams.every((dream) => dream.ended)) {
