@@ -7,9 +7,11 @@ bit for bit.
 from __future__ import annotations
 
 import math
+import operator
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from functools import reduce
 from typing import Any
 
 import numpy as np
@@ -30,8 +32,8 @@ class CmaEsSettings(Params):
     """The step size of the first generation."""
     final_sigma: float | None = Field(gt=0)
     """The step size of the last, to which it falls by the same factor each time (a single one has
-    `sigma`); null: CMA-ES
-    adapts it, and does not let it fall where luck decides most of a return."""
+    `sigma`); null: CMA-ES adapts it, and does not let it fall where luck decides most of a
+    return."""
     mean_rate: float = Field(gt=0, le=1)
     """The share of the way to the selected candidates' mean that the search's mean goes: c_m of
     Hansen 2016 (equation 9), 1 by default there. Below 1, candidates lie further apart than the
@@ -138,11 +140,20 @@ def _centred_ranks(cost: np.ndarray) -> np.ndarray:
     return (below + up_to - len(cost)) / 2
 
 
+def _sum(values: Iterable[float]) -> float:
+    """Returns the sum from left to right, each step rounded."""
+    return reduce(operator.add, values, 0)
+
+
 def _strategy(start: np.ndarray, settings: CmaEsSettings, seed: int, number: int) -> Any:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # pycma warns of optional plotting
         import cma  # a second, which no worker process should pay
+        from cma import recombination_weights
 
+    # the `sum` of Python 3.12 rounds floats otherwise than that of 3.11: each Python would find
+    # controllers of its own
+    recombination_weights.sum = _sum
     generator = seeding.generator(seed, "train_controller", "evolution", number)
     options = {
         "popsize": settings.population * (2 if settings.mirrored else 1),
