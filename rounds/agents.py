@@ -1,5 +1,4 @@
-"""The agent of a round, the pipeline's vision model with a memory that may be a round's, at the
-wheel."""
+"""The agent of the rounds, the pipeline's vision model and memory, at the wheel."""
 
 from __future__ import annotations
 
@@ -7,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from rounds.folders import MEMORY
 from wm.control.policy.driving import AgentSpec, RolloutTask, drive_task
 from wm.core.params import SharedParams
 from wm.drive.workers import MakeEnv
@@ -14,9 +14,9 @@ from wm.runtime.executor import create_executor
 from wm.runtime.progress import Progress
 
 
-def spec_of(shared: SharedParams, memory: Path, make_env: MakeEnv) -> AgentSpec:
-    """Returns the agent that sees the state of a memory, through the pipeline's vision model."""
-    return AgentSpec(shared, make_env, Path("models") / shared.vision, memory)
+def spec_of(shared: SharedParams, make_env: MakeEnv) -> AgentSpec:
+    """Returns the agent without its controller."""
+    return AgentSpec(shared, make_env, Path("models") / shared.vision, MEMORY)
 
 
 def drive(spec: AgentSpec, tasks: Sequence[RolloutTask], title: str) -> list[dict[str, Any]]:

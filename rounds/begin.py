@@ -20,7 +20,6 @@ def run() -> None:
     with artifacts.publish(Round(0).dreamer) as directory:
         shutil.copytree(MEMORY, directory, dirs_exist_ok=True)
     with artifacts.publish(Round(0).candidates) as directory:
-        shutil.copytree(MEMORY, directory / "memory")
         shutil.copytree(CONTROLLER, directory / "0")
 
 

@@ -1,15 +1,16 @@
 """Drive a round's candidates on the same tracks and keep the best: data/rounds/<round>.
 
-What they drove, frames and latents, is what the next round learns from. The vision model has seen
-none of it and does not learn on: how well it reconstructs what the best one saw is measured. The
-best one's numbers are of the tracks that it was chosen on, and so somewhat too high; the stage
-evaluate drives others.
+The best one then drives other tracks: there the next round's dreams begin, and the numbers are of
+these. All that was driven, frames and latents, is what the next memory learns from. The vision
+model has seen none of it and does not learn on: how well it reconstructs what the best one saw is
+measured.
 """
 
 from __future__ import annotations
 
 import shutil
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from pydantic import Field
@@ -37,8 +38,11 @@ from wm.vision.networks.trained import Vision
 class Drive(Params):
     """The parameters of drive."""
 
-    episodes: int = Field(ge=2)
-    """Episodes of a round. Its candidates share them equally, each on the same tracks."""
+    trial_tracks: int = Field(ge=2)
+    """Tracks that every candidate drives, the same for all."""
+    best_tracks: int = Field(ge=2)
+    """Other tracks, which the best of them drives. Its numbers are of these: the choice has not
+    flattered them."""
     max_steps: int = Field(ge=1, le=MAX_EPISODE_STEPS)
     """The number of steps after which an episode is truncated."""
     patience: int | None = Field(ge=1)
@@ -60,59 +64,69 @@ def run() -> None:
     candidates = sorted(this.candidates.glob("[0-9]*"), key=lambda path: int(path.name))
     if not candidates:
         raise UserError(f"{this.candidates}: no candidates; make rounds runs what finds them")
-    spec = agents.spec_of(shared, this.candidates / "memory", environment.make)
+    spec = agents.spec_of(shared, environment.make)
     config = controller.read_config(candidates[0])
     vectors = np.stack([controller.load(path, *spec.sizes())[1] for path in candidates])
     arithmetic.compare([*spec.directories, *candidates], shared)
-    size = drive.episodes // len(candidates)
-    if size < 2:
-        raise UserError(
-            f"{settings.PATH}: drive.episodes: {drive.episodes} for {len(candidates)} candidates; "
-            f"at least {2 * len(candidates)} give each two tracks"
-        )
+    model = vision.load(spec.vision, prepared)
+
     with artifacts.publish(this.drives) as directory:
-        driven, recorded, encoded = (directory / n for n in ("driven", "episodes", "latents"))
-        for folder in (driven, recorded, encoded):
-            folder.mkdir()
-        tasks = _tasks(config, vectors, size, drive, shared.seed, this.number, driven)
-        rows = agents.drive(spec, tasks, "drive")
-        for id_ in range(len(rows)):  # and nothing that a worker which died has left there
-            artifacts.link(driven / episodes.file_name(id_), recorded / episodes.file_name(id_))
-        shutil.rmtree(driven, ignore_errors=True)
-        model = vision.load(Path("models") / shared.vision, prepared)
-        for id_ in episodes.ids_in(recorded):
-            file = episodes.EpisodeFile(recorded / episodes.file_name(id_))
-            latents.write(encoded, id_, latents.encode(file, model, drive.encode_batch_size))
-        arithmetic.record(encoded, shared)
-        of_each = [rows[i * size : (i + 1) * size] for i in range(len(candidates))]
-        means = [float(np.mean([row["return"] for row in part])) for part in of_each]
-        best = int(np.argmax(means))
-        shutil.copytree(candidates[best], directory / "agent" / "controller")
-        shutil.copytree(this.candidates / "memory", directory / "agent" / "memory")
-        seen = episodes.FrameSet(recorded, range(best * size, (best + 1) * size))
-        measured = _reconstructed(model, seen, drive)
-        summary = {"best": best, "means": means, **summary_of_episodes(of_each[best])}
+
+        def recorded(name: str, vectors: np.ndarray, count: int) -> list[dict[str, Any]]:
+            tasks = _tasks(
+                config, vectors, count, drive, shared.seed, this.number, directory / name
+            )
+            rows = agents.drive(spec, tasks, f"drive ({name})")
+            _keep(directory / name, len(rows), model, drive.encode_batch_size)
+            arithmetic.record(directory / name / "latents", shared)
+            return rows
+
+        returns = [row["return"] for row in recorded("trials", vectors, drive.trial_tracks)]
+        means = np.reshape(returns, (len(candidates), -1)).mean(axis=1)
+        best = int(means.argmax())
+        shutil.copytree(candidates[best], directory / "controller")
+        rows = recorded("best", vectors[[best]], drive.best_tracks)
+        measured = _reconstructed(
+            model, episodes.FrameSet(directory / "best" / "episodes", range(len(rows))), drive
+        )
+        summary = {"best": best, "trial_means": means.tolist(), **summary_of_episodes(rows)}
         artifacts.write_json(this.metrics("drive"), {**summary, "vision": measured})
 
 
 def _tasks(
-    config: ControllerConfig, vectors: np.ndarray, size: int, drive: Drive, seed: int, round_: int,
-    recorded: Path,
+    config: ControllerConfig, vectors: np.ndarray, count: int, drive: Drive, seed: int, round_: int,
+    directory: Path,
 ) -> list[RolloutTask]:  # fmt: skip
-    """Returns tasks in which the candidates, float (C, P), drive the round's `size` tracks, and are
-    recorded there: the episodes of candidate c have the ids from c * size on."""
-    tracks = [seeding.integer(seed, "rounds", "track", round_, i) for i in range(size)]
-    together = max(1, drive.shard_episodes // size)  # candidates of a task
+    """Returns tasks in which the controllers, float (C, P), drive `count` tracks, which follow from
+    the directory's name, and are recorded in its `driven`: the episodes of controller c have the
+    ids from c * count on."""
+    (driven := directory / "driven").mkdir(parents=True)
+    what = directory.name
+    tracks = [seeding.integer(seed, "rounds", f"{what} track", round_, i) for i in range(count)]
+    together = max(1, drive.shard_episodes // count)  # controllers of a task
     return [
         RolloutTask(
             config, vectors[group[0] : group[-1] + 1], [tracks[i] for i in shard],
-            seeding.integer(seed, "rounds", "noise", round_, group[0], shard[0]),
-            drive.max_steps, drive.patience, record_to=recorded,
-            first_id=group[0] * size + shard[0],
+            seeding.integer(seed, "rounds", f"{what} noise", round_, group[0], shard[0]),
+            drive.max_steps, drive.patience, record_to=driven,
+            first_id=group[0] * count + shard[0],
         )
         for group in shards(range(len(vectors)), together)
-        for shard in shards(range(size), drive.shard_episodes)
+        for shard in shards(range(count), drive.shard_episodes)
     ]  # fmt: skip
+
+
+def _keep(directory: Path, count: int, model: Vision, batch_size: int) -> None:
+    """Makes `episodes` and `latents` of the `count` recordings in a directory's `driven`, and of
+    nothing that a worker which died has left there."""
+    driven, kept, encoded = (directory / name for name in ("driven", "episodes", "latents"))
+    kept.mkdir()
+    encoded.mkdir()
+    for id_ in range(count):
+        artifacts.link(driven / episodes.file_name(id_), kept / episodes.file_name(id_))
+        file = episodes.EpisodeFile(kept / episodes.file_name(id_))
+        latents.write(encoded, id_, latents.encode(file, model, batch_size))
+    shutil.rmtree(driven, ignore_errors=True)
 
 
 def _reconstructed(model: Vision, seen: episodes.FrameSet, drive: Drive) -> dict[str, float]:

@@ -14,12 +14,12 @@ from wm.runtime.entry import main
 
 
 def run() -> None:
-    agent = of_command_line().agent
+    best = of_command_line().controller
     shared, evaluate = params.load_shared(), settings.load("evaluate", Evaluate)
-    spec = agents.spec_of(shared, agent / "memory", maker(evaluate))
-    config, vector = controller.load(agent / "controller", *spec.sizes())
+    spec = agents.spec_of(shared, maker(evaluate))
+    config, vector = controller.load(best, *spec.sizes())
     compute.prepare(shared, threads=1)
-    arithmetic.compare([*spec.directories, agent / "controller"], shared)
+    arithmetic.compare([*spec.directories, best], shared)
     tasks = evaluation_tasks(
         config, vector, evaluate.tracks, shared.seed, max_steps=evaluate.max_steps,
         shard_episodes=evaluate.shard_episodes,

@@ -6,6 +6,10 @@ import argparse
 from dataclasses import dataclass
 from pathlib import Path
 
+MEMORY = Path("models/rounds/0/rnn")
+"""The pipeline's memory. Controllers of all rounds see its state: one that was found with the state
+of a memory drives otherwise with that of another."""
+
 
 @dataclass(frozen=True)
 class Round:
@@ -21,23 +25,28 @@ class Round:
 
     @property
     def candidates(self) -> Path:
-        """The round's candidates: folders of controllers, named 0, 1, ..., and their `memory`."""
+        """The round's candidates: folders of controllers, named 0, 1, ..."""
         return Path(f"models/rounds/{self.number}/candidates")
 
     @property
     def drives(self) -> Path:
-        """What the candidates drove: `episodes`, `latents`, and the best one as `agent`."""
+        """What the round drove, and the candidate that drove best."""
         return Path(f"data/rounds/{self.number}")
 
     @property
-    def latents(self) -> Path:
-        """The drives as the vision model encodes them."""
-        return self.drives / "latents"
+    def trials(self) -> Path:
+        """The drives of all candidates on the same tracks, as the vision model encodes them."""
+        return self.drives / "trials" / "latents"
 
     @property
-    def agent(self) -> Path:
-        """The candidate that drove best: `controller` and `memory`."""
-        return self.drives / "agent"
+    def of_best(self) -> Path:
+        """The drives of the best candidate on other tracks, as the vision model encodes them."""
+        return self.drives / "best" / "latents"
+
+    @property
+    def controller(self) -> Path:
+        """The best candidate."""
+        return self.drives / "controller"
 
     def metrics(self, stage: str) -> Path:
         """Returns the file of a stage's metrics."""

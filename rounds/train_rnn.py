@@ -40,7 +40,8 @@ def run() -> None:
     shared, train = params.load_shared(), settings.load("train_rnn", TrainRnn)
     prepared = compute.prepare(shared, shared.threads)
     before = this.before().dreamer
-    drives = [Round(number).latents for number in range(this.number)]
+    rounds = [Round(number) for number in range(this.number)]
+    drives = [folder for each in rounds for folder in (each.trials, each.of_best)]
     inputs = [before, LATENTS, *drives]
     arithmetic.compare(inputs, shared)
     key = shared.model_dump(include={"seed", "threads", *params.ARITHMETIC}) | train.model_dump()

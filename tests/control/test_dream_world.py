@@ -99,6 +99,43 @@ def test_dreams_in_lockstep_are_those_by_hand(
         np.testing.assert_allclose(states.reshape(STEPS, 6, H)[:, index], seen, atol=1e-5)
 
 
+@pytest.mark.parametrize("discount", [None, 0.9])
+@pytest.mark.parametrize("dreamer", ["rnn", "later"])
+def test_the_slope_is_that_of_the_returns(
+    dream: DreamWorld, tmp_path: Path, dreamer: str, discount: float | None
+) -> None:
+    """By differences, in the same dreams: each parameter a little more and a little less."""
+    params = PARAMS.model_copy(update={"discount": discount})
+    dream = replace(dream, dreamer=tmp_path / dreamer, params=params)
+    worker = dream.create_worker()
+    vector, seeds, step = VECTORS[0] / 10, list(range(20)), 2e-3
+    sum_, gradient = dream.slope(worker, dream.task(vector[None], seeds, 0))
+    assert sum_ == pytest.approx(sum(dream.returns(worker, dream.task(vector[None], seeds, 0))))
+    either_side = np.concatenate(
+        [vector + step * np.eye(len(vector)), vector - step * np.eye(len(vector))]
+    )
+    returns = np.reshape(dream.returns(worker, dream.task(either_side, seeds, 0)), (2, -1, 20))
+    differences = (returns[0] - returns[1]) / (2 * step)
+    # where another Gaussian is drawn on one side the return jumps, and has no slope
+    smooth = np.abs(differences - np.median(differences)) < 5
+    assert smooth.all()
+    np.testing.assert_allclose(gradient, differences.sum(1), atol=0.03 * np.abs(gradient).max())
+
+
+def test_dreams_begin_where_cars_are_lost(dream: DreamWorld) -> None:
+    rewards = np.full(200, -0.1, np.float32)
+    rewards[:121:10] = 3.0
+    real = latents.read(dream.starts[0], 2)
+    latents.write(dream.starts[0], 2, replace(real, rewards=rewards))
+    for share, expected in ((0.0, 1 / 3), (0.6, 0.6 + 0.4 / 3), (1.0, 1.0)):
+        worker = replace(dream, lost_share=share).create_worker()
+        begun = [worker._start(seed)[0][0, -1].numpy() for seed in range(600)]
+        frames = [np.flatnonzero(at)[0] for z in begun if (at := (real.mu == z).all(1)).any()]
+        assert len(frames) / 600 == pytest.approx(expected, abs=0.06)
+        if share == 1:  # up to its last tile
+            assert (min(frames), max(frames)) == (20, 120)
+
+
 def test_returns_depend_on_both_memories_and_on_where_dreams_begin(
     dream: DreamWorld, tmp_path: Path
 ) -> None:

@@ -45,6 +45,15 @@ def test_a_car_that_reached_no_tile_for_long_never_will() -> None:
     assert len(short) < 40
 
 
+def test_the_last_tile_before_a_car_was_lost() -> None:
+    standing = [-0.1] * value.STANDSTILL
+    assert value.last_tile(episode([3.0, -0.1, 3.0, *standing])) == 2
+    assert value.last_tile(episode([3.0, -0.1, OFF_FIELD_REWARD], terminated=True)) == 0
+    assert value.last_tile(episode(standing)) == 0
+    assert value.last_tile(episode([3.0, -0.1, 3.0, *standing[1:]])) is None
+    assert value.last_tile(episode([3.0, -0.1, 3.0], terminated=True)) is None
+
+
 def test_leaving_the_field_costs_no_more_than_the_memory_learns() -> None:
     sums = value.discounted(episode([3.0, OFF_FIELD_REWARD], terminated=True), 0.9)
     assert sums[1] == pytest.approx(-1.0 - 0.9)

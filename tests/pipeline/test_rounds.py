@@ -18,29 +18,28 @@ import yaml
 
 from rounds import agents, drive, evaluate, settings, train_controller, train_rnn
 from rounds.__main__ import main, pipeline
-from rounds.folders import Round
+from rounds.folders import MEMORY, Round
 from tests.conftest import Command
 from wm.core import artifacts, episodes, seeding
 from wm.core.errors import UserError
 from wm.core.params import Params
 from wm.env.exact.checked import Evaluate
 from wm.memory import latents
+from wm.memory.networks import trained as memory
 from wm.memory.training.learner import MdnRnnLearner
 from wm.nn.compute import Compute
 from wm.vision.networks import trained as vision
 
 SMALL = {
-    "drive": {"episodes": 4, "max_steps": 40, "patience": None, "shard_episodes": 2,
-              "measured_frames": 20},
+    "drive": {"trial_tracks": 2, "best_tracks": 3, "max_steps": 40, "patience": None,
+              "shard_episodes": 2, "measured_frames": 20},
     "train_rnn": {"steps": 4, "batch_size": 4, "sequence_length": 50, "validate_every": 2,
                   "validation_batches": 1},
     "train_controller": {
-        "phases": {"on": {"weights": "components", "generations": 2, "population": 4,
-                          "episodes": 3, "repeated_tracks": 1, "sigma": 0.1,
-                          "final_sigma": None, "mean_rate": 1.0, "mirrored": True}},
         "dream": {"steps": 5, "context": 10, "temperature": 1.0, "discount": 0.8},
-        "memory_components": 3, "memory_tracks": 2, "max_steps": 40, "shard_episodes": 8,
-        "validate_every": 2, "validation_episodes": 2,
+        "ascent": {"steps": 3, "length": 0.1, "momentum": 0.5, "dreams": 6, "lost_share": 0.5,
+                   "components": 3, "component_dreams": 4, "shard_dreams": 2,
+                   "candidate_every": 2},
     },
     "evaluate": {"episodes": 2, "max_steps": 30, "shard_episodes": 2},
 }  # fmt: skip
@@ -82,37 +81,46 @@ def driven(repository: Path, shell: Command) -> tuple[Path, list[str]]:
     return repository, ran(shell(repository, sys.executable, "-m", "rounds", "1"))
 
 
+def of_tracks(latents_: Path) -> list[int]:
+    """The tracks of the episodes beside a folder of latents."""
+    folder = latents_.parent / "episodes"
+    return [episodes.EpisodeFile(folder / episodes.file_name(id_)).seed
+            for id_ in episodes.ids_in(folder)]  # fmt: skip
+
+
 def test_a_round_drives_learns_and_searches(driven: tuple[Path, list[str]]) -> None:
     repository, stages = driven
     assert sorted(stages) == sorted(
         ["begin", "drive@0", "train_rnn@1", "train_controller@1", "drive@1", "evaluate"]
     )
-    first, second = (repository / Round(number).drives for number in (0, 1))
     # round 0 has the pipeline's controller alone, round 1 that one again and what was found
-    assert len(episodes.ids_in(first / "episodes")) == 4
     candidates = repository / Round(1).candidates
-    assert {path.name for path in candidates.iterdir()} == {"memory", "0", "1"}
+    assert {path.name for path in candidates.iterdir()} == {"0", "1"}
     vectors = [vector_in(path) for path in
-               (candidates / "0", candidates / "1", first / "agent" / "controller",
+               (candidates / "0", candidates / "1", repository / Round(0).controller,
                 repository / "models/controller")]  # fmt: skip
     assert np.array_equal(vectors[0], vectors[2])
     assert np.array_equal(vectors[0], vectors[3])
     assert not np.array_equal(vectors[0], vectors[1])
-    # all on the same tracks, and others than before
-    tracks = [[episodes.EpisodeFile(folder / "episodes" / episodes.file_name(id_)).seed
-               for id_ in episodes.ids_in(folder / "episodes")]
-              for folder in (first, second)]  # fmt: skip
-    assert tracks[1][:2] == tracks[1][2:]
-    assert not set(tracks[0]) & set(tracks[1])
-    # the best is kept
+    # all on the same tracks, the best on others, and in each round others than before
+    tracks = [of_tracks(repository / folder) for number in (0, 1)
+              for folder in (Round(number).trials, Round(number).of_best)]  # fmt: skip
+    assert [len(set(part)) for part in tracks] == [2, 3, 2, 3]
+    assert len(set().union(*tracks)) == 10
+    assert tracks[2][:2] == tracks[2][2:]
+    # the best is kept, and its numbers are of the tracks that did not choose it
     numbers = json.loads((repository / Round(1).metrics("drive")).read_text())
-    assert numbers["best"] == int(np.argmax(numbers["means"]))
-    assert numbers["mean"] == max(numbers["means"])
-    kept = vector_in(second / "agent" / "controller")
+    assert numbers["best"] == int(np.argmax(numbers["trial_means"]))
+    assert len(numbers["trial_means"]) == 2
+    best = repository / Round(1).of_best.parent / "episodes"
+    returns = [
+        episodes.EpisodeFile(best / episodes.file_name(id_)).rewards.sum() for id_ in range(3)
+    ]
+    assert numbers["mean"] == pytest.approx(np.mean(returns), abs=1e-3)
+    kept = vector_in(repository / Round(1).controller)
     assert np.array_equal(kept, vectors[numbers["best"]])
     # the vision model was measured on what the best one drove
-    of_best = range(2 * numbers["best"], 2 * numbers["best"] + 2)
-    frames = episodes.FrameSet(second / "episodes", of_best)
+    frames = episodes.FrameSet(best, range(3))
     chosen = frames[np.linspace(0, len(frames) - 1, 20).round().astype(np.int64)]
     prepared = Compute(torch.device("cpu"), torch.float32)
     model = vision.load(repository / "models/vae", prepared)
@@ -121,17 +129,17 @@ def test_a_round_drives_learns_and_searches(driven: tuple[Path, list[str]]) -> N
         np.square((chosen / 255.0) - (model.decode(mu) / 255.0)).mean(), rel=1e-3
     )  # this process has other settings of its kernels than a stage
     # what it learns from is what was driven
-    for id_ in episodes.ids_in(second / "episodes"):
-        file = episodes.EpisodeFile(second / "episodes" / episodes.file_name(id_))
-        encoded = latents.read(second / "latents", id_)
-        assert np.array_equal(encoded.actions, file.actions)
-        assert len(encoded.mu) == len(file)
+    for folder in (repository / Round(1).trials, repository / Round(1).of_best):
+        for id_ in episodes.ids_in(folder):
+            file = episodes.EpisodeFile(folder.parent / "episodes" / episodes.file_name(id_))
+            encoded = latents.read(folder, id_)
+            assert np.array_equal(encoded.actions, file.actions)
+            assert len(encoded.mu) == len(file)
     # the memory has learned on, and controllers still see the pipeline's
     weights = [weights_in(repository / path) for path in
-               ("models/rnn", "models/rounds/0/rnn", "models/rounds/1/candidates/memory",
-                "models/rounds/1/rnn")]  # fmt: skip
-    assert weights[0] == weights[1] == weights[2]
-    assert weights[0] != weights[3]
+               ("models/rnn", MEMORY, Round(1).dreamer)]  # fmt: skip
+    assert weights[0] == weights[1]
+    assert weights[0] != weights[2]
     assert json.loads((repository / "metrics/rounds/evaluate.json").read_text())["episodes"] == 2
 
 
@@ -185,42 +193,30 @@ def ask(
     return asked
 
 
-@pytest.mark.parametrize(("recent", "rounds"), [(1, [1]), (2, [0, 1])])
-def test_a_search_goes_on_from_the_best_of_the_round_before_in_the_newest_dream(
-    driven_twice: tuple[Path, list[str]], monkeypatch: pytest.MonkeyPatch,
-    recent: int, rounds: list[int],
-) -> None:  # fmt: skip
-    repository, _ = driven_twice
-    _, world, _, start, _, seed, *_ = ask(
-        monkeypatch, repository, train_controller, "search", recent=recent
-    )
-    before, this = Round(1).agent, Round(2)
-    assert np.array_equal(start, vector_in(before / "controller"))
-    assert world.memory == before / "memory"
-    assert world.dreamer == this.dreamer
-    assert world.starts == tuple(Round(number).latents for number in rounds)
-    assert seed == seeding.integer(0, "rounds", "train_controller", 2)
-
-
-@pytest.mark.parametrize("memory", ["kept", "newest"])
-def test_a_search_in_the_simulator_sees_the_memory_that_is_asked_for(
-    driven_twice: tuple[Path, list[str]], monkeypatch: pytest.MonkeyPatch, memory: str
+def test_a_climb_begins_at_the_best_of_the_round_before_in_the_newest_dream(
+    driven_twice: tuple[Path, list[str]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    asked = {"where": "simulator", "memory": memory, "patience": 7, "off_road_cost": 0.3}
-    _, world, *_ = ask(monkeypatch, driven_twice[0], train_controller, "search", **asked)
-    assert (world.max_steps, world.patience, world.off_road_cost) == (40, 7, 0.3)
-    seen = Round(1).agent / "memory" if memory == "kept" else Round(2).dreamer
-    assert world.spec.memory == seen
+    asked = ask(monkeypatch, driven_twice[0], train_controller, "ascent.ascend")
+    climb, world, _, start, on_h, seed, *_ = asked
+    assert np.array_equal(start, vector_in(Round(1).controller))
+    assert on_h.sum() == 3 * memory.read_config(MEMORY, world.latent_size).hidden_size
+    assert (world.memory, world.dreamer) == (MEMORY, Round(2).dreamer)
+    assert world.starts == (Round(1).of_best,)
+    assert world.lost_share == climb.lost_share == 0.5
+    assert seed == seeding.integer(0, "rounds", "train_controller", 2)
 
 
 @pytest.mark.parametrize(
     ("stage", "folders"),
     [
-        (train_rnn, [Round(1).dreamer, Path("data/latents"), Round(0).latents, Round(1).latents]),
+        (
+            train_rnn,
+            [Round(1).dreamer, Path("data/latents"), Round(0).trials, Round(0).of_best,
+             Round(1).trials, Round(1).of_best],
+        ),
         (
             train_controller,
-            [Round(1).agent / "memory", Round(2).dreamer, Round(0).latents, Round(1).latents,
-             Round(1).agent / "controller"],
+            [MEMORY, Round(2).dreamer, Round(1).of_best, Round(1).controller],
         ),
     ],
 )  # fmt: skip
@@ -240,7 +236,7 @@ def test_the_candidates_drive_with_the_rounds_parameters_on_its_own_tracks(
     driven_twice: tuple[Path, list[str]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     _, tasks, *_ = ask(monkeypatch, driven_twice[0], drive, "agents.drive", patience=7)
-    tracks = [seeding.integer(0, "rounds", "track", 2, number) for number in range(2)]
+    tracks = [seeding.integer(0, "rounds", "trials track", 2, number) for number in range(2)]
     assert [task.seeds for task in tasks] == [tracks] * len(tasks)
     assert sum(len(task.vectors) for task in tasks) == 2
     assert [task.first_id for task in tasks] == [0, 2]
@@ -258,14 +254,14 @@ def test_the_memory_of_the_round_before_learns_on_from_collected_and_driven_wind
         assert np.array_equal(weight, before[name]), name
     of_rounds = [
         {mu.tobytes() for id_ in episodes.ids_in(folder) for mu in latents.read(folder, id_).mu}
-        for folder in (Round(0).latents, Round(1).latents)
+        for folder in (Round(0).trials, Round(0).of_best, Round(1).trials, Round(1).of_best)
     ]
     found = [
         [first.tobytes() in of_round for first in batch(step).mu[:, 0].numpy()]
         for of_round in of_rounds for step in range(20)
     ]  # fmt: skip
-    in_drives = np.array(found).reshape(2, 20, 4)
-    assert in_drives.any(axis=(1, 2)).all()  # of either round
+    in_drives = np.array(found).reshape(4, 20, 4)
+    assert in_drives.any(axis=(1, 2)).all()  # of either round, of all candidates and of the best
     assert np.array_equal(in_drives.any(axis=0), [[True, True, False, False]] * 20)
     ids, _ = episodes.split(episodes.ids_in("data/latents"))
     learned = {mu.tobytes() for id_ in ids for mu in latents.read(Path("data/latents"), id_).mu}
@@ -292,7 +288,8 @@ def test_what_a_worker_that_died_has_left_is_not_kept(
     drive.run()
     kept = {path.relative_to(Round(0).drives).as_posix() for path in Round(0).drives.rglob("*")}
     assert {name for name in kept if "tmp" in name or "driven" in name} == set()
-    assert len(episodes.ids_in(Round(0).drives / "episodes")) == 4
+    assert len(episodes.ids_in(Round(0).trials)) == 2
+    assert len(episodes.ids_in(Round(0).of_best)) == 3
 
 
 def test_a_memory_that_is_killed_learns_on_where_it_was(
@@ -325,10 +322,8 @@ def test_the_best_of_the_last_round_is_evaluated(
 ) -> None:
     repository, _ = driven_twice
     spec, tasks, *_ = ask(monkeypatch, repository, evaluate, "agents.drive")
-    assert spec.memory == Round(2).agent / "memory"
-    assert all(
-        np.array_equal(task.vectors, [vector_in(Round(2).agent / "controller")]) for task in tasks
-    )
+    assert spec.memory == MEMORY
+    assert all(np.array_equal(task.vectors, [vector_in(Round(2).controller)]) for task in tasks)
 
 
 def test_forced_with_two_workers_gives_the_same_bytes(
@@ -344,17 +339,6 @@ def test_forced_with_two_workers_gives_the_same_bytes(
     assert ran(forced) == ["train_controller@1"]
     (repository / "params.yaml").write_text(text)
     assert locked(repository) == before
-
-
-def test_fewer_episodes_than_the_candidates_need_are_named(
-    driven: tuple[Path, list[str]], tmp_path: Path, shell: Command
-) -> None:
-    repository = shutil.copytree(driven[0], tmp_path / "few")
-    change(repository, drive={"episodes": 3})
-    done = shell(repository, sys.executable, "-m", "rounds.drive", "1", check=False)
-    assert done.returncode == 1
-    assert "rounds/params.yaml: drive.episodes: 3 for 2 candidates; at least 4" in done.stderr
-    assert len(episodes.ids_in(repository / Round(1).drives / "episodes")) == 4  # as before
 
 
 def test_a_round_that_no_search_has_prepared_is_named(
@@ -409,4 +393,4 @@ def test_parameters_that_cannot_be_are_named(
 
 
 def test_the_committed_parameters_are_valid() -> None:
-    assert settings.load("train_controller", train_controller.TrainController).where == "dream"
+    assert settings.load("train_controller", train_controller.TrainController).ascent.steps > 0

@@ -30,6 +30,9 @@ from wm.memory.networks.mixture import Mixture
 from wm.nn import compute
 from wm.nn.functions import exp
 
+BEFORE = 100
+"""Frames up to a lost car's last tile in which a dream may begin."""
+
 
 class DreamParams(Params):
     """How the search dreams."""
@@ -73,6 +76,9 @@ class DreamWorld:
     """The folder of the memory that dreams: the same, or one that has learned more since."""
     starts: tuple[Path, ...]
     """Folders of encoded episodes, in which dreams begin."""
+    lost_share: float = 0.0
+    """The share of dreams that begin where a car is about to be lost, in those of the episodes that
+    end so: in the last BEFORE frames up to its last tile."""
 
     @property
     def inputs(self) -> list[Path]:
@@ -99,6 +105,12 @@ class DreamWorld:
         return returns
 
     @staticmethod
+    def slope(worker: DreamWorker, task: DreamTask) -> tuple[float, np.ndarray]:
+        """Returns the sum of the returns of the dreams of the task's one controller, and its
+        gradient with respect to the controller's parameters, float64 (P,)."""
+        return worker.slope(task)
+
+    @staticmethod
     def states(worker: DreamWorker, task: DreamTask) -> np.ndarray:
         """Returns the memory's states in the task's dreams, float32 (N, H)."""
         states: list[torch.Tensor] = []
@@ -111,16 +123,19 @@ class DreamWorker:
 
     def __init__(self, dream: DreamWorld) -> None:
         device = compute.prepare(dream.shared, threads=1).device
-        self._dream, self._device = dream, device
-        self._memory = trained.load(dream.memory, dream.latent_size, device)
+        self._world, self._device = dream, device
+        # in eval mode cuDNN has no gradient of an LSTM
+        self._memory = trained.load(dream.memory, dream.latent_size, device).train()
         self._dreamer = self._memory
         if dream.dreamer != dream.memory:
-            self._dreamer = trained.load(dream.dreamer, dream.latent_size, device)
+            self._dreamer = trained.load(dream.dreamer, dream.latent_size, device).train()
         self._episodes = [
             latents.read(folder, id_) for folder in dream.starts for id_ in episodes.ids_in(folder)
         ]
         if not self._episodes:
             raise UserError(f"{dream.starts[0]}: no episode in it; run encode")
+        tiles = ((episode, value.last_tile(episode)) for episode in self._episodes)
+        self._lost = [(episode, tile) for episode, tile in tiles if tile is not None]
         self._value: Value | None = None
         if dream.params.discount is not None:
             self._value = value.fit(self._episodes, self._memory, dream.params.discount)
@@ -131,21 +146,45 @@ class DreamWorker:
     ) -> torch.Tensor:
         """Returns the returns of the task's N dreams, float32 (N,), those of a controller together.
         `watch` is called at each step with the memory's states as the controllers see them, float32
-        (N, H).
+        (N, H)."""
+        return self._dream_on(self._vectors(task), task.seeds, watch).cpu()
+
+    def slope(self, task: DreamTask) -> tuple[float, np.ndarray]:
+        """Returns the sum of the returns of the dreams of the task's one controller, and its
+        gradient, float64 (P,).
+
+        It goes through the rewards, the value of the last state and the Gaussians' means and
+        deviations; which Gaussian was drawn has none.
+        """
+        vectors = self._vectors(task).requires_grad_()
+        sum_ = self._dream_on(vectors, task.seeds).double().sum()
+        (gradient,) = torch.autograd.grad(sum_, vectors)
+        return sum_.item(), gradient[0].double().cpu().numpy()
+
+    def _vectors(self, task: DreamTask) -> torch.Tensor:
+        return torch.from_numpy(task.vectors.astype(np.float32)).to(self._device)
+
+    def _dream_on(
+        self,
+        vectors: torch.Tensor,
+        seeds: list[int],
+        watch: Callable[[torch.Tensor], None] | None = None,
+    ) -> torch.Tensor:
+        """Returns the returns of every controller, float32 (C, P), in each of the dreams: float32
+        (N,).
 
         After an end that the memory expects nothing counts. Of an end off the field that is the
         last step's reward alone, REWARD_FLOOR at the least: less than standing still for long.
         """
-        params, config = self._dream.params, self._dream.config
-        count, dreams = len(task.vectors), len(task.seeds)
-        starts = [self._start(seed) for seed in task.seeds]
+        params, config = self._world.params, self._world.config
+        count, dreams = len(vectors), len(seeds)
+        starts = [self._start(seed) for seed in seeds]
         z = torch.cat([mu[:, -1] for mu, _ in starts]).repeat(count, 1).to(self._device)
         seen, known = self._after(self._memory, starts, count), None
         if self._dreamer is not self._memory:
             known = self._after(self._dreamer, starts, count)
-        noise = [self._noise(seed) for seed in task.seeds]
+        noise = [self._noise(seed) for seed in seeds]
         uniform, normal = (torch.stack(part, 1).to(z.device) for part in zip(*noise, strict=True))
-        vectors = torch.from_numpy(task.vectors.astype(np.float32)).to(z.device)
         features = policy_features(config, z, seen[0]).shape[1]
         controllers = Controllers(
             vectors.repeat_interleave(dreams, 0), features, config.hidden_units
@@ -162,21 +201,28 @@ class DreamWorker:
                 seen = self._memory.advance(z, action, seen)
             drawn = uniform[step].repeat(count, 1), normal[step].repeat(count, 1)
             z = draw(prediction.mixture, *drawn, params.temperature)
-            return_ += weight * prediction.reward[:, 0]
-            weight *= torch.sigmoid(-prediction.done_logit[:, 0]) * (params.discount or 1.0)
+            return_ = return_ + weight * prediction.reward[:, 0]
+            goes_on = torch.sigmoid(-prediction.done_logit[:, 0])
+            weight = weight * (goes_on * (params.discount or 1.0))
         if self._value is not None:
-            return_ += weight * self._value(torch.cat([z, seen[0]], dim=1))
-        return return_.cpu()
+            return_ = return_ + weight * self._value(torch.cat([z, seen[0]], dim=1))
+        return return_
 
     def _start(self, seed: int) -> tuple[torch.Tensor, torch.Tensor]:
         """Returns the real steps before the dream `seed` and the frame that it begins at: latents
         (1, C + 1, Z) and actions (1, C, 3)."""
         generator = seeding.generator(seed, "train_controller", "start")
-        episode = self._episodes[generator.integers(len(self._episodes))]
-        context, steps = self._dream.params.context, len(episode.actions)
-        # nothing follows the frame after an end
-        last = max(0, steps - 1) if episode.terminated else steps
-        frame = int(generator.integers(min(context, last), last + 1))
+        context, share = self._world.params.context, self._world.lost_share
+        if share and self._lost and generator.random() < share:
+            episode, last = self._lost[generator.integers(len(self._lost))]
+            least = max(last - BEFORE, 0)
+        else:
+            episode = self._episodes[generator.integers(len(self._episodes))]
+            steps = len(episode.actions)
+            # nothing follows the frame after an end
+            last = max(0, steps - 1) if episode.terminated else steps
+            least = min(context, last)
+        frame = int(generator.integers(least, last + 1))
         first = max(0, frame - context)
         mu, action = episode.mu[first : frame + 1], episode.actions[first:frame]
         return torch.from_numpy(mu)[None], torch.from_numpy(action)[None]
@@ -186,15 +232,19 @@ class DreamWorker:
     ) -> State:
         """Returns a memory's state where each of E dreams begins, for each of `count` controllers:
         (count x E, H) each."""
-        states = []
-        for mu, action in starts:
-            states.append(memory.states(mu[:, :-1].to(self._device), action.to(self._device))[1])
-        h, c = (torch.cat(part).repeat(count, 1) for part in zip(*states, strict=True))
-        return h, c
+        h, c = torch.empty(2, len(starts), memory.hidden_size, device=self._device)
+        lengths = np.array([action.shape[1] for _, action in starts])
+        for length in np.unique(lengths):  # nearly all begin after equally many steps
+            rows = np.flatnonzero(lengths == length).tolist()
+            of_mu, of_action = zip(*(starts[row] for row in rows), strict=True)
+            mu, action = (torch.cat(part).to(self._device) for part in (of_mu, of_action))
+            with torch.no_grad():
+                h[rows], c[rows] = memory.states(mu[:, :-1], action)[1]
+        return h.repeat(count, 1), c.repeat(count, 1)
 
     def _noise(self, seed: int) -> tuple[torch.Tensor, torch.Tensor]:
         """Returns all that the dream `seed` draws: uniform and normal numbers, (steps, Z) each."""
-        shape = self._dream.params.steps, self._dream.latent_size
+        shape = self._world.params.steps, self._world.latent_size
         generator = torch.Generator().manual_seed(seed)
         return torch.rand(shape, generator=generator), torch.randn(shape, generator=generator)
 

@@ -80,8 +80,7 @@ def discounted(episode: LatentEpisode, discount: float) -> np.ndarray:
     none ever after.
     """
     rewards = np.maximum(episode.rewards.astype(np.float64), REWARD_FLOOR)
-    stands_still = len(rewards) >= STANDSTILL and (rewards[-STANDSTILL:] < 0).all()
-    lost = stands_still or rewards[-1] == REWARD_FLOOR
+    lost = _is_lost(rewards)
     sum_ = STEP_REWARD / (1 - discount) if lost else 0.0
     sums = np.empty(len(rewards))
     for step in reversed(range(len(rewards))):
@@ -90,6 +89,20 @@ def discounted(episode: LatentEpisode, discount: float) -> np.ndarray:
     if lost:
         return sums
     return sums[: max(0, len(sums) - _open(discount))]
+
+
+def last_tile(episode: LatentEpisode) -> int | None:
+    """Returns the step at which a car that was lost afterwards reached its last tile, 0 where it
+    reached none; None where it was not lost."""
+    if not _is_lost(episode.rewards):
+        return None
+    return int(np.flatnonzero(episode.rewards > 0)[-1:].sum())
+
+
+def _is_lost(rewards: np.ndarray) -> bool:
+    """Returns whether an episode with these rewards, (T,), ended where no tile can be reached."""
+    stands_still = len(rewards) >= STANDSTILL and bool((rewards[-STANDSTILL:] < 0).all())
+    return stands_still or rewards[-1] <= REWARD_FLOOR
 
 
 def _open(discount: float) -> int:
