@@ -6,11 +6,10 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
-from rounds import settings
+from rounds import ascent, settings
+from rounds.ascent import AscentSettings
 from rounds.folders import MEMORY, of_command_line
 from wm.control.policy import controller
-from wm.control.training import ascent
-from wm.control.training.ascent import AscentSettings
 from wm.control.training.dream import DreamParams, DreamWorld
 from wm.core import artifacts, params, seeding
 from wm.core.params import Params

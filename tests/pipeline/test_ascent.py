@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 import pytest
 
+from rounds.ascent import AscentSettings, ascend
 from tests.control.test_controller import config
 from tests.control.test_dream_world import VECTORS, H, Z, dream
 from wm.control.policy.controller import reads_memory
 from wm.control.training import directions
-from wm.control.training.ascent import AscentSettings, ascend
 from wm.control.training.dream import DreamTask, DreamWorld
 from wm.core.errors import UserError
 from wm.runtime.checkpoint import Checkpoint
