@@ -52,7 +52,7 @@ class AscentSettings(Params):
     shard_dreams: int = Field(ge=1)
     """Dreams of a worker's task; part of the result's last bits."""
     candidate_every: int = Field(ge=1)
-    """Steps between the points that are candidates."""
+    """Steps between the points that are candidates; the last one is one, too."""
 
 
 # sums' last bits depend on the number of threads
@@ -65,12 +65,12 @@ def ascend(
     on_h: np.ndarray,
     seed: int,
     checkpoint: Checkpoint,
-) -> tuple[list[np.ndarray], list[dict[str, float]]]:
+) -> tuple[list[np.ndarray], list[float]]:
     """Climbs from the controller `start`, float64 (P,), in a dream whose workers `executor` has.
 
     `on_h`, bool (P,), says which parameters are weights of h; what is drawn follows from `seed`.
-    Returns the candidates, float64 (P,) each, in the order of the way, and a row for each step: its
-    number from 1, and the mean return of its dreams. Raises UserError when a return or a gradient
+    Returns the candidates, float64 (P,) each, in the order of the way, and for each step the mean
+    return of its dreams, before it is taken. Raises UserError when a return or a gradient
     is not finite.
 
     What is saved is the gradient of every step: the same way along them leads to the same state.
@@ -79,7 +79,7 @@ def ascend(
     slopes: list[tuple[float, list[float]]] = [tuple(slope) for slope in saved["slopes"]]
     along = _directions(settings, world, executor, start, on_h, seed)
     moved, direction = np.zeros(along.shape[1]), np.zeros(along.shape[1])
-    candidates, rows = list[np.ndarray](), list[dict[str, float]]()
+    candidates, dreamed = list[np.ndarray](), list[float]()
     with Progress("train_controller", settings.steps, "steps", done=len(slopes)) as progress:
         for step in range(settings.steps):
             here = start + along @ moved
@@ -91,12 +91,12 @@ def ascend(
             share = settings.momentum if step else 0.0
             direction = share * direction + (1 - share) * uphill
             moved = moved + settings.length * direction / max(np.linalg.norm(direction), TINY)
-            rows.append({"step": step + 1, "dreamed": return_})
-            if (step + 1) % settings.candidate_every == 0:
+            dreamed.append(return_)
+            if (step + 1) % settings.candidate_every == 0 or step + 1 == settings.steps:
                 candidates.append(start + along @ moved)
             if fresh:
                 progress.advance(1, dreamed=return_)
-    return candidates, rows
+    return candidates, dreamed
 
 
 def _directions(
@@ -126,7 +126,7 @@ def _slope(
     """Returns the mean return of a step's dreams and its gradient, (P,)."""
     tasks = _tasks(settings, world, vector, seed, f"dream {step}", settings.dreams)
     sums, gradients = zip(*executor.map(world.slope, tasks), strict=True)
-    return_ = sum(sums) / settings.dreams
+    return_ = float(np.sum(sums)) / settings.dreams
     gradient = np.sum(gradients, axis=0) / settings.dreams
     if not np.isfinite([return_, *gradient]).all():
         raise UserError(

@@ -10,15 +10,15 @@ from wm.core import artifacts
 from wm.core.errors import UserError
 from wm.runtime.entry import main
 
-MEMORY, CONTROLLER = Path("models/rnn"), Path("models/controller")
+RNN, CONTROLLER = Path("models/rnn"), Path("models/controller")
 
 
 def run() -> None:
-    for source in (MEMORY, CONTROLLER):
+    for source in (RNN, CONTROLLER):
         if not source.is_dir():
             raise UserError(f"{source}: not found; run the pipeline first: dvc repro")
     with artifacts.publish(Round(0).dreamer) as directory:
-        shutil.copytree(MEMORY, directory, dirs_exist_ok=True)
+        shutil.copytree(RNN, directory, dirs_exist_ok=True)
     with artifacts.publish(Round(0).candidates) as directory:
         shutil.copytree(CONTROLLER, directory / "0")
 

@@ -6,10 +6,6 @@ import argparse
 from dataclasses import dataclass
 from pathlib import Path
 
-MEMORY = Path("models/rounds/0/rnn")
-"""The pipeline's memory. Controllers of all rounds see its state: one that was found with the state
-of a memory drives otherwise with that of another."""
-
 
 @dataclass(frozen=True)
 class Round:
@@ -55,6 +51,11 @@ class Round:
     def before(self) -> Round:
         """Returns the round before."""
         return Round(self.number - 1)
+
+
+MEMORY = Round(0).dreamer
+"""The pipeline's memory. Controllers of all rounds see its state: one that was found with the state
+of a memory drives otherwise with that of another."""
 
 
 def of_command_line() -> Round:

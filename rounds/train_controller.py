@@ -50,14 +50,16 @@ def run() -> None:
         Checkpoint(f"round_{this.number}_train_controller", key, inputs) as checkpoint,
         create_executor(shared, world.create_worker) as executor,
     ):
-        climbed, rows = ascent.ascend(train.ascent, world, executor, start, on_h, seed, checkpoint)
+        climbed, dreamed = ascent.ascend(
+            train.ascent, world, executor, start, on_h, seed, checkpoint
+        )
         with artifacts.publish(this.candidates) as directory:
             shutil.copytree(best, directory / "0")
             for name, vector in enumerate(climbed, 1):
                 controller.save(directory / str(name), config, vector)
                 arithmetic.record(directory / str(name), shared)
-        dreamed = {"dreamed_first": rows[0]["dreamed"], "dreamed_last": rows[-1]["dreamed"]}
-        artifacts.write_json(this.metrics("train_controller"), dreamed)
+        promised = {"dreamed_first": dreamed[0], "dreamed_last": dreamed[-1]}
+        artifacts.write_json(this.metrics("train_controller"), promised)
 
 
 if __name__ == "__main__":

@@ -133,7 +133,7 @@ def test_dreams_begin_where_cars_are_lost(dream: DreamWorld) -> None:
         frames = [np.flatnonzero(at)[0] for z in begun if (at := (real.mu == z).all(1)).any()]
         assert len(frames) / 600 == pytest.approx(expected, abs=0.06)
         if share == 1:  # up to its last tile
-            assert (min(frames), max(frames)) == (20, 120)
+            assert (min(frames), max(frames)) == (21, 120)
 
 
 def test_returns_depend_on_both_memories_and_on_where_dreams_begin(

@@ -52,6 +52,9 @@ def test_the_last_tile_before_a_car_was_lost() -> None:
     assert value.last_tile(episode(standing)) == 0
     assert value.last_tile(episode([3.0, -0.1, 3.0, *standing[1:]])) is None
     assert value.last_tile(episode([3.0, -0.1, 3.0], terminated=True)) is None
+    # of a lap that left out a tile or a few
+    assert value.last_tile(episode([9.4] * 100 + standing)) == 99
+    assert value.last_tile(episode([9.6] * 100 + standing)) is None
 
 
 def test_leaving_the_field_costs_no_more_than_the_memory_learns() -> None:

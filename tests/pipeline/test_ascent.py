@@ -13,7 +13,6 @@ from rounds.ascent import AscentSettings, ascend
 from tests.control.test_controller import config
 from tests.control.test_dream_world import VECTORS, H, Z, dream
 from wm.control.policy.controller import reads_memory
-from wm.control.training import directions
 from wm.control.training.dream import DreamTask, DreamWorld
 from wm.core.errors import UserError
 from wm.runtime.checkpoint import Checkpoint
@@ -22,8 +21,8 @@ from wm.runtime.executor import Processes
 __all__ = ["dream"]
 
 SETTINGS = AscentSettings(
-    steps=6, length=0.1, momentum=0.5, dreams=5, lost_share=0.0, components=3,
-    component_dreams=4, shard_dreams=2, candidate_every=3,
+    steps=6, length=0.1, momentum=0.5, dreams=5, lost_share=0.0, components=2,
+    component_dreams=4, shard_dreams=2, candidate_every=4,
 )  # fmt: skip
 SCALES = np.array([1.0, 2.0, 4.0])
 
@@ -73,9 +72,8 @@ def test_steps_of_one_length_follow_the_gradient_with_momentum() -> None:
         direction = direction if not step else 0.5 * direction - 0.5 * SCALES * here
         here = here + 0.1 * direction / np.sqrt((direction**2).sum())
         way.append(here)
-    np.testing.assert_allclose(candidates, [way[2], way[5]], rtol=1e-12)
-    assert [row["step"] for row in rows] == [1, 2, 3, 4, 5, 6]
-    np.testing.assert_allclose([row["dreamed"] for row in rows], dreamed, rtol=1e-12)
+    np.testing.assert_allclose(candidates, [way[3], way[5]], rtol=1e-12)
+    np.testing.assert_allclose(rows, dreamed, rtol=1e-12)
     assert [len(seeds) for seeds in world.seeds] == [2, 2, 1] * 6
     assert len({seed for seeds in world.seeds for seed in seeds}) == 30  # none dreamed twice
 
@@ -114,7 +112,5 @@ def test_in_dreams_it_moves_along_components_whoever_works(
     assert found[0][1] == found[1][1]
     moved = found[0][0][-1] - start
     along = moved[on_h].reshape(-1, H)
-    assert np.linalg.matrix_rank(along, tol=1e-9) <= 3
-    assert np.abs(along).max() > 0
+    assert np.linalg.matrix_rank(along, tol=1e-9) == 2  # of three actions
     assert np.abs(moved[~on_h]).min() > 0
-    assert directions.coordinates(~on_h).shape[1] + 9 < len(start)

@@ -95,23 +95,23 @@ def test_a_round_drives_learns_and_searches(driven: tuple[Path, list[str]]) -> N
     )
     # round 0 has the pipeline's controller alone, round 1 that one again and what was found
     candidates = repository / Round(1).candidates
-    assert {path.name for path in candidates.iterdir()} == {"0", "1"}
+    assert {path.name for path in candidates.iterdir()} == {"0", "1", "2"}
     vectors = [vector_in(path) for path in
-               (candidates / "0", candidates / "1", repository / Round(0).controller,
-                repository / "models/controller")]  # fmt: skip
-    assert np.array_equal(vectors[0], vectors[2])
+               (candidates / "0", candidates / "1", candidates / "2",
+                repository / Round(0).controller, repository / "models/controller")]  # fmt: skip
     assert np.array_equal(vectors[0], vectors[3])
-    assert not np.array_equal(vectors[0], vectors[1])
+    assert np.array_equal(vectors[0], vectors[4])
+    assert len({vector.tobytes() for vector in vectors}) == 3
     # all on the same tracks, the best on others, and in each round others than before
     tracks = [of_tracks(repository / folder) for number in (0, 1)
               for folder in (Round(number).trials, Round(number).of_best)]  # fmt: skip
     assert [len(set(part)) for part in tracks] == [2, 3, 2, 3]
     assert len(set().union(*tracks)) == 10
-    assert tracks[2][:2] == tracks[2][2:]
+    assert tracks[2][:2] == tracks[2][2:4] == tracks[2][4:]
     # the best is kept, and its numbers are of the tracks that did not choose it
     numbers = json.loads((repository / Round(1).metrics("drive")).read_text())
     assert numbers["best"] == int(np.argmax(numbers["trial_means"]))
-    assert len(numbers["trial_means"]) == 2
+    assert len(numbers["trial_means"]) == 3
     best = repository / Round(1).of_best.parent / "episodes"
     returns = [
         episodes.EpisodeFile(best / episodes.file_name(id_)).rewards.sum() for id_ in range(3)
@@ -238,8 +238,8 @@ def test_the_candidates_drive_with_the_rounds_parameters_on_its_own_tracks(
     _, tasks, *_ = ask(monkeypatch, driven_twice[0], drive, "agents.drive", patience=7)
     tracks = [seeding.integer(0, "rounds", "trials track", 2, number) for number in range(2)]
     assert [task.seeds for task in tasks] == [tracks] * len(tasks)
-    assert sum(len(task.vectors) for task in tasks) == 2
-    assert [task.first_id for task in tasks] == [0, 2]
+    assert sum(len(task.vectors) for task in tasks) == 3
+    assert [task.first_id for task in tasks] == [0, 2, 4]
     assert {(task.max_steps, task.patience, task.off_road_cost) for task in tasks} == {(40, 7, 0)}
     assert len({task.noise_seed for task in tasks}) == len(tasks)
 

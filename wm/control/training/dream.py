@@ -215,7 +215,7 @@ class DreamWorker:
         context, share = self._world.params.context, self._world.lost_share
         if share and self._lost and generator.random() < share:
             episode, last = self._lost[generator.integers(len(self._lost))]
-            least = max(last - BEFORE, 0)
+            least = max(last - BEFORE + 1, 0)
         else:
             episode = self._episodes[generator.integers(len(self._episodes))]
             steps = len(episode.actions)

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from threadpoolctl import threadpool_limits
 
-from wm.core.car_racing import REWARD_FLOOR, STEP_REWARD
+from wm.core.car_racing import LAP_REWARD, REWARD_FLOOR, STEP_REWARD
 from wm.core.errors import UserError
 from wm.memory.latents import LatentEpisode
 from wm.memory.networks.mdnrnn import MDNRNN
@@ -25,6 +25,8 @@ STANDSTILL = 50
 TAIL = 0.1
 """Share of a state's value that may come from after the episode's end: later states are left out,
 as nobody knows what they would have earned."""
+NEARLY = 0.95
+"""Share of a lap after which a car is not lost: it may have left out tiles and find none ahead."""
 TINY = 1e-6
 """The least standard deviation of a feature."""
 
@@ -93,10 +95,12 @@ def discounted(episode: LatentEpisode, discount: float) -> np.ndarray:
 
 def last_tile(episode: LatentEpisode) -> int | None:
     """Returns the step at which a car that was lost afterwards reached its last tile, 0 where it
-    reached none; None where it was not lost."""
-    if not _is_lost(episode.rewards):
+    reached none; None where it was not lost, or has all of a lap behind it but for a few tiles."""
+    tiles = np.flatnonzero(episode.rewards > 0)
+    earned = float((episode.rewards[tiles] - STEP_REWARD).sum())
+    if not _is_lost(episode.rewards) or earned > NEARLY * LAP_REWARD:
         return None
-    return int(np.flatnonzero(episode.rewards > 0)[-1:].sum())
+    return int(tiles[-1:].sum())
 
 
 def _is_lost(rewards: np.ndarray) -> bool:
