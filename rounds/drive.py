@@ -72,13 +72,13 @@ def run() -> None:
 
     with artifacts.publish(this.drives) as directory:
 
-        def recorded(name: str, vectors: np.ndarray, count: int) -> list[dict[str, Any]]:
-            tasks = _tasks(
-                config, vectors, count, drive, shared.seed, this.number, directory / name
-            )
+        def recorded(name: str, driving: np.ndarray, count: int) -> list[dict[str, Any]]:
+            (folder := directory / name).mkdir()
+            (folder / "driven").mkdir()
+            tasks = _tasks(config, driving, count, drive, shared.seed, this.number, folder)
             rows = agents.drive(spec, tasks, f"drive ({name})")
-            _keep(directory / name, len(rows), model, drive.encode_batch_size)
-            arithmetic.record(directory / name / "latents", shared)
+            _keep(folder, len(rows), model, drive.encode_batch_size)
+            arithmetic.record(folder / "latents", shared)
             return rows
 
         returns = [row["return"] for row in recorded("trials", vectors, drive.trial_tracks)]
@@ -100,7 +100,6 @@ def _tasks(
     """Returns tasks in which the controllers, float (C, P), drive `count` tracks, which follow from
     the directory's name, and are recorded in its `driven`: the episodes of controller c have the
     ids from c * count on."""
-    (driven := directory / "driven").mkdir(parents=True)
     what = directory.name
     tracks = [seeding.integer(seed, "rounds", f"{what} track", round_, i) for i in range(count)]
     together = max(1, drive.shard_episodes // count)  # controllers of a task
@@ -108,7 +107,7 @@ def _tasks(
         RolloutTask(
             config, vectors[group[0] : group[-1] + 1], [tracks[i] for i in shard],
             seeding.integer(seed, "rounds", f"{what} noise", round_, group[0], shard[0]),
-            drive.max_steps, drive.patience, record_to=driven,
+            drive.max_steps, drive.patience, record_to=directory / "driven",
             first_id=group[0] * count + shard[0],
         )
         for group in shards(range(len(vectors)), together)
