@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from rounds.folders import MEMORY
-from wm.control.policy.driving import AgentSpec, RolloutTask, drive_task
+from wm.control.policy.driving import AgentSpec, RolloutTask, RolloutWorker, drive_task
 from wm.core.params import SharedParams
 from wm.drive.workers import MakeEnv
-from wm.runtime.executor import create_executor
+from wm.runtime.executor import Executor
 from wm.runtime.progress import Progress
 
 
@@ -19,14 +19,13 @@ def spec_of(shared: SharedParams, make_env: MakeEnv) -> AgentSpec:
     return AgentSpec(shared, make_env, Path("models") / shared.vision, MEMORY)
 
 
-def drive(spec: AgentSpec, tasks: Sequence[RolloutTask], title: str) -> list[dict[str, Any]]:
+def drive(
+    executor: Executor[RolloutWorker], tasks: Sequence[RolloutTask], title: str
+) -> list[dict[str, Any]]:
     """Returns the numbers of the episodes of all tasks, in their order, a row each."""
     rows: list[dict[str, Any]] = []
     episodes = sum(len(task.vectors) * len(task.seeds) for task in tasks)
-    with (
-        Progress(title, episodes, "episodes") as progress,
-        create_executor(spec.shared, spec.create_worker) as executor,
-    ):
+    with Progress(title, episodes, "episodes") as progress:
         for outcomes in executor.map(drive_task, tasks):
             rows += [outcome.row(len(rows) + i) for i, outcome in enumerate(outcomes)]
             progress.advance(len(outcomes))

@@ -19,7 +19,7 @@ from rounds import agents, settings
 from rounds.folders import of_command_line
 from wm.control.policy import controller
 from wm.control.policy.controller import ControllerConfig
-from wm.control.policy.driving import RolloutTask
+from wm.control.policy.driving import RolloutTask, RolloutWorker
 from wm.core import artifacts, episodes, params, seeding
 from wm.core.car_racing import MAX_EPISODE_STEPS
 from wm.core.errors import UserError
@@ -27,9 +27,12 @@ from wm.core.params import Params
 from wm.core.shards import shards
 from wm.env.fast import environment
 from wm.memory import latents
+from wm.memory.latents import LatentEpisode
 from wm.nn import arithmetic, compute
 from wm.report.statistics import summary_of_episodes
 from wm.runtime.entry import main
+from wm.runtime.executor import Executor, create_executor
+from wm.runtime.progress import Progress
 from wm.vision.metrics.reconstruction import reconstruction
 from wm.vision.networks import trained as vision
 from wm.vision.networks.trained import Vision
@@ -70,14 +73,17 @@ def run() -> None:
     arithmetic.compare([*spec.directories, *candidates], shared)
     model = vision.load(spec.vision, prepared)
 
-    with artifacts.publish(this.drives) as directory:
+    with (
+        artifacts.publish(this.drives) as directory,
+        create_executor(shared, spec.create_worker) as executor,
+    ):
 
         def recorded(name: str, driving: np.ndarray, count: int) -> list[dict[str, Any]]:
             (folder := directory / name).mkdir()
             (folder / "driven").mkdir()
             tasks = _tasks(config, driving, count, drive, shared.seed, this.number, folder)
-            rows = agents.drive(spec, tasks, f"drive ({name})")
-            _keep(folder, len(rows), model, drive.encode_batch_size)
+            rows = agents.drive(executor, tasks, f"drive ({name})")
+            _keep(executor, folder, len(rows), drive.encode_batch_size)
             arithmetic.record(folder / "latents", shared)
             return rows
 
@@ -115,17 +121,29 @@ def _tasks(
     ]  # fmt: skip
 
 
-def _keep(directory: Path, count: int, model: Vision, batch_size: int) -> None:
+def _keep(
+    executor: Executor[RolloutWorker], directory: Path, count: int, batch_size: int
+) -> None:  # fmt: skip
     """Makes `episodes` and `latents` of the `count` recordings in a directory's `driven`, and of
     nothing that a worker which died has left there."""
-    driven, kept, encoded = (directory / name for name in ("driven", "episodes", "latents"))
+    kept, encoded = directory / "episodes", directory / "latents"
     kept.mkdir()
     encoded.mkdir()
-    for id_ in range(count):
-        artifacts.link(driven / episodes.file_name(id_), kept / episodes.file_name(id_))
-        file = episodes.EpisodeFile(kept / episodes.file_name(id_))
-        latents.write(encoded, id_, latents.encode(file, model, batch_size))
-    shutil.rmtree(driven, ignore_errors=True)
+    files = [kept / episodes.file_name(id_) for id_ in range(count)]
+    for file in files:
+        artifacts.link(directory / "driven" / file.name, file)
+    shutil.rmtree(directory / "driven", ignore_errors=True)
+    with Progress(f"encode ({directory.name})", count, "episodes") as progress:
+        tasks = [(file, batch_size) for file in files]
+        for id_, content in enumerate(executor.map(_encode, tasks)):
+            latents.write(encoded, id_, content)
+            progress.advance(1)
+
+
+def _encode(worker: RolloutWorker, task: tuple[Path, int]) -> LatentEpisode:
+    """Returns a recording, of the task's file, as the vision model encodes it."""
+    file, batch_size = task
+    return latents.encode(episodes.EpisodeFile(file), worker.vision, batch_size)
 
 
 def _reconstructed(model: Vision, seen: episodes.FrameSet, drive: Drive) -> dict[str, float]:

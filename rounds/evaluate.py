@@ -11,6 +11,7 @@ from wm.env.exact.checked import Evaluate, maker
 from wm.nn import arithmetic, compute
 from wm.report.statistics import summary_of_episodes
 from wm.runtime.entry import main
+from wm.runtime.executor import create_executor
 
 
 def run() -> None:
@@ -24,7 +25,8 @@ def run() -> None:
         config, vector, evaluate.tracks, shared.seed, max_steps=evaluate.max_steps,
         shard_episodes=evaluate.shard_episodes,
     )  # fmt: skip
-    rows = agents.drive(spec, tasks, "evaluate")
+    with create_executor(shared, spec.create_worker) as executor:
+        rows = agents.drive(executor, tasks, "evaluate")
     artifacts.write_csv("plots/rounds/evaluate.csv", rows)
     artifacts.write_json("metrics/rounds/evaluate.json", summary_of_episodes(rows))
 

@@ -280,9 +280,9 @@ def test_what_a_worker_that_died_has_left_is_not_kept(
     monkeypatch.setattr(sys, "argv", ["drive", "0"])
     real = agents.drive
 
-    def left(spec: Any, tasks: Any, title: str) -> Any:
+    def left(executor: Any, tasks: Any, title: str) -> Any:
         (tasks[0].record_to / ".episode_000003.safetensors.1-deadbeef.tmp").touch()
-        return real(spec, tasks, title)
+        return real(executor, tasks, title)
 
     monkeypatch.setattr(agents, "drive", left)
     drive.run()
@@ -321,8 +321,10 @@ def test_the_best_of_the_last_round_is_evaluated(
     driven_twice: tuple[Path, list[str]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     repository, _ = driven_twice
-    spec, tasks, *_ = ask(monkeypatch, repository, evaluate, "agents.drive")
-    assert spec.memory == MEMORY
+    with monkeypatch.context() as apart:
+        _, create_worker, *_ = ask(apart, repository, evaluate, "create_executor")
+    assert create_worker.__self__.memory == MEMORY
+    _, tasks, *_ = ask(monkeypatch, repository, evaluate, "agents.drive")
     assert all(np.array_equal(task.vectors, [vector_in(Round(2).controller)]) for task in tasks)
 
 
