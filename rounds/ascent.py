@@ -37,8 +37,8 @@ class AscentSettings(Params):
     steps: int = Field(ge=1)
     """Steps along the gradient."""
     length: float = Field(gt=0)
-    """The length of each, whatever the gradient's: in the weights of z and of the components of
-    h."""
+    """The length of each, whatever the gradient's: in the weights of z, the biases and the weights
+    of h's components."""
     momentum: float = Field(ge=0, lt=1)
     """The share of the direction before in the next one; the rest is the gradient's."""
     dreams: int = Field(ge=1)

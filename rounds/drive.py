@@ -1,9 +1,9 @@
 """Drive a round's candidates on the same tracks and keep the best: data/rounds/<round>.
 
 The best one then drives other tracks: there the next round's dreams begin, and the numbers are of
-these. All that was driven, frames and latents, is what the next memory learns from. The vision
-model has seen none of it and does not learn on: how well it reconstructs what the best one saw is
-measured.
+these. The latents of all drives are what the memories of later rounds learn from. The vision
+model has seen none of the frames and does not learn on: how well it reconstructs what the best one
+saw is measured.
 """
 
 from __future__ import annotations
@@ -88,6 +88,7 @@ def run() -> None:
             return rows
 
         returns = [row["return"] for row in recorded("trials", vectors, drive.trial_tracks)]
+        shutil.rmtree(directory / "trials" / "episodes")  # nothing reads so many frames again
         means = np.reshape(returns, (len(candidates), -1)).mean(axis=1)
         best = int(means.argmax())
         shutil.copytree(candidates[best], directory / "controller")

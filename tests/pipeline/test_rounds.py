@@ -102,20 +102,20 @@ def test_a_round_drives_learns_and_searches(driven: tuple[Path, list[str]]) -> N
     assert np.array_equal(vectors[0], vectors[3])
     assert np.array_equal(vectors[0], vectors[4])
     assert len({vector.tobytes() for vector in vectors}) == 3
-    # all on the same tracks, the best on others, and in each round others than before
-    tracks = [of_tracks(repository / folder) for number in (0, 1)
-              for folder in (Round(number).trials, Round(number).of_best)]  # fmt: skip
-    assert [len(set(part)) for part in tracks] == [2, 3, 2, 3]
-    assert len(set().union(*tracks)) == 10
-    assert tracks[2][:2] == tracks[2][2:4] == tracks[2][4:]
+    # the best one drives other tracks than the candidates, and in each round others than before
+    tracks = [of_tracks(repository / Round(number).of_best) for number in (0, 1)]
+    assert [len(part) for part in tracks] == [3, 3]
+    trials = [seeding.integer(0, "rounds", "trials track", 1, number) for number in range(2)]
+    assert len({*tracks[0], *tracks[1], *trials}) == 8
+    assert episodes.ids_in(repository / Round(1).trials) == list(range(6))
+    assert not (repository / Round(1).trials.parent / "episodes").exists()
     # the best is kept, and its numbers are of the tracks that did not choose it
     numbers = json.loads((repository / Round(1).metrics("drive")).read_text())
     assert numbers["best"] == int(np.argmax(numbers["trial_means"]))
     assert len(numbers["trial_means"]) == 3
     best = repository / Round(1).of_best.parent / "episodes"
-    returns = [
-        episodes.EpisodeFile(best / episodes.file_name(id_)).rewards.sum() for id_ in range(3)
-    ]
+    files = [episodes.EpisodeFile(best / episodes.file_name(id_)) for id_ in range(3)]
+    returns = [file.rewards.sum() for file in files]
     assert numbers["mean"] == pytest.approx(np.mean(returns), abs=1e-3)
     kept = vector_in(repository / Round(1).controller)
     assert np.array_equal(kept, vectors[numbers["best"]])
@@ -129,12 +129,10 @@ def test_a_round_drives_learns_and_searches(driven: tuple[Path, list[str]]) -> N
         np.square((chosen / 255.0) - (model.decode(mu) / 255.0)).mean(), rel=1e-3
     )  # this process has other settings of its kernels than a stage
     # what it learns from is what was driven
-    for folder in (repository / Round(1).trials, repository / Round(1).of_best):
-        for id_ in episodes.ids_in(folder):
-            file = episodes.EpisodeFile(folder.parent / "episodes" / episodes.file_name(id_))
-            encoded = latents.read(folder, id_)
-            assert np.array_equal(encoded.actions, file.actions)
-            assert len(encoded.mu) == len(file)
+    for id_, file in enumerate(files):
+        encoded = latents.read(repository / Round(1).of_best, id_)
+        assert np.array_equal(encoded.actions, file.actions)
+        assert len(encoded.mu) == len(file)
     # the memory has learned on, and controllers still see the pipeline's
     weights = [weights_in(repository / path) for path in
                ("models/rnn", MEMORY, Round(1).dreamer)]  # fmt: skip
@@ -335,10 +333,10 @@ def test_forced_with_two_workers_gives_the_same_bytes(
     before = locked(repository)
     text = (repository / "params.yaml").read_text()
     (repository / "params.yaml").write_text(re.sub("workers: 1", "workers: 2", text))
-    forced = shell(
-        repository, "dvc", "repro", "--force", "--single-item", "rounds/dvc.yaml:train_controller@1"
-    )
-    assert ran(forced) == ["train_controller@1"]
+    for stage in ("train_controller@1", "drive@1"):
+        name = f"rounds/dvc.yaml:{stage}"
+        forced = shell(repository, "dvc", "repro", "--force", "--single-item", name)
+        assert ran(forced) == [stage]
     (repository / "params.yaml").write_text(text)
     assert locked(repository) == before
 

@@ -40,7 +40,7 @@ class DreamParams(Params):
     steps: int = Field(ge=1)
     """Steps of a dream."""
     context: int = Field(ge=1)
-    """Real steps that the memory takes in before it; fewer where an episode has no more."""
+    """Real steps that the memory takes in before it; fewer where an episode has fewer before it."""
     temperature: float = Field(gt=0)
     """The temperature of what is drawn (section 2.2); 1 is the memory's own."""
     discount: float | None = Field(gt=0, lt=1)
@@ -78,7 +78,8 @@ class DreamWorld:
     """Folders of encoded episodes, in which dreams begin."""
     lost_share: float = 0.0
     """The share of dreams that begin where a car is about to be lost, in those of the episodes that
-    end so: in the last BEFORE frames up to its last tile."""
+    end so: in the last BEFORE frames up to its last tile. Without such episodes dreams begin
+    anywhere."""
 
     @property
     def inputs(self) -> list[Path]:
@@ -153,9 +154,10 @@ class DreamWorker:
         """Returns the sum of the returns of the dreams of the task's one controller, and its
         gradient, float64 (P,).
 
-        It goes through the rewards, the value of the last state and the Gaussians' means and
-        deviations; which Gaussian was drawn has none.
+        It goes through the rewards, the chances that the drive goes on, the value of the last state
+        and the Gaussians' means and deviations; which Gaussian was drawn has none.
         """
+        assert len(task.vectors) == 1, f"{len(task.vectors)} controllers, one slope"
         vectors = self._vectors(task).requires_grad_()
         sum_ = self._dream_on(vectors, task.seeds).double().sum()
         (gradient,) = torch.autograd.grad(sum_, vectors)
