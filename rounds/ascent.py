@@ -11,6 +11,7 @@ returned, and real drives choose among them.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -75,16 +76,16 @@ def ascend(
 
     What is saved is the gradient of every step: the same way along them leads to the same state.
     """
+    dreams = _Dreams(settings, world, executor, seed)
     saved = checkpoint.load() or {"slopes": []}
     slopes: list[tuple[float, list[float]]] = [tuple(slope) for slope in saved["slopes"]]
-    along = _directions(settings, world, executor, start, on_h, seed)
+    along = dreams.directions(start, on_h)
     moved, direction = np.zeros(along.shape[1]), np.zeros(along.shape[1])
     candidates, dreamed = list[np.ndarray](), list[float]()
     with Progress("train_controller", settings.steps, "steps", done=len(slopes)) as progress:
         for step in range(settings.steps):
-            here = start + along @ moved
             if fresh := step == len(slopes):
-                slopes.append(_slope(settings, world, executor, here, seed, step))
+                slopes.append(dreams.slope(start + along @ moved, step))
                 checkpoint.save({"slopes": slopes})
             return_, gradient = slopes[step]
             uphill = along.T @ np.array(gradient)
@@ -99,50 +100,36 @@ def ascend(
     return candidates, dreamed
 
 
-def _directions(
-    settings: AscentSettings,
-    world: DreamWorld,
-    executor: Executor[Any],
-    start: np.ndarray,
-    on_h: np.ndarray,
-    seed: int,
-) -> np.ndarray:
-    """Returns what a controller climbs along, float64 (P, K)."""
-    if not on_h.any():
-        return directions.coordinates(~on_h)
-    tasks = _tasks(settings, world, start, seed, "states", settings.component_dreams)
-    states = np.concatenate(list(executor.map(world.states, tasks)))
-    return directions.principal(on_h, states, settings.components)
+@dataclass(frozen=True)
+class _Dreams:
+    """The dreams of a climb, which the executor's workers dream."""
 
+    settings: AscentSettings
+    world: DreamWorld
+    executor: Executor[Any]
+    seed: int
 
-def _slope(
-    settings: AscentSettings,
-    world: DreamWorld,
-    executor: Executor[Any],
-    vector: np.ndarray,
-    seed: int,
-    step: int,
-) -> tuple[float, list[float]]:
-    """Returns the mean return of a step's dreams and its gradient, (P,)."""
-    tasks = _tasks(settings, world, vector, seed, f"dream {step}", settings.dreams)
-    sums, gradients = zip(*executor.map(world.slope, tasks), strict=True)
-    return_ = float(np.sum(sums)) / settings.dreams
-    gradient = np.sum(gradients, axis=0) / settings.dreams
-    if not np.isfinite([return_, *gradient]).all():
-        raise UserError(
-            f"train_controller: the gradient of step {step + 1} is not finite; the memory or the "
-            "drives are damaged"
-        )
-    return return_, gradient.tolist()
+    def directions(self, start: np.ndarray, on_h: np.ndarray) -> np.ndarray:
+        """Returns what a controller climbs along, float64 (P, K)."""
+        if not on_h.any():
+            return directions.coordinates(~on_h)
+        tasks = self._tasks(start, "states", self.settings.component_dreams)
+        states = np.concatenate(list(self.executor.map(self.world.states, tasks)))
+        return directions.principal(on_h, states, self.settings.components)
 
+    def slope(self, vector: np.ndarray, step: int) -> tuple[float, list[float]]:
+        """Returns the mean return of a step's dreams and its gradient, (P,)."""
+        count = self.settings.dreams
+        tasks = self._tasks(vector, f"dream {step}", count)
+        sums, gradients = zip(*self.executor.map(self.world.slope, tasks), strict=True)
+        return_, gradient = float(np.sum(sums)) / count, np.sum(gradients, axis=0) / count
+        if not np.isfinite([return_, *gradient]).all():
+            raise UserError(
+                f"train_controller: the gradient of step {step + 1} is not finite; the memory or "
+                "the drives are damaged"
+            )
+        return return_, gradient.tolist()
 
-def _tasks(
-    settings: AscentSettings,
-    world: DreamWorld,
-    vector: np.ndarray,
-    seed: int,
-    purpose: str,
-    count: int,
-) -> list[DreamTask]:
-    seeds = [seeding.integer(seed, "train_controller", purpose, i) for i in range(count)]
-    return [DreamTask(vector[None], part) for part in shards(seeds, settings.shard_dreams)]
+    def _tasks(self, vector: np.ndarray, purpose: str, count: int) -> list[DreamTask]:
+        seeds = [seeding.integer(self.seed, "train_controller", purpose, i) for i in range(count)]
+        return [DreamTask(vector[None], part) for part in shards(seeds, self.settings.shard_dreams)]

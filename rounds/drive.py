@@ -122,9 +122,7 @@ def _tasks(
     ]  # fmt: skip
 
 
-def _keep(
-    executor: Executor[RolloutWorker], directory: Path, count: int, batch_size: int
-) -> None:  # fmt: skip
+def _keep(executor: Executor[RolloutWorker], directory: Path, count: int, batch_size: int) -> None:
     """Makes `episodes` and `latents` of the `count` recordings in a directory's `driven`, and of
     nothing that a worker which died has left there."""
     kept, encoded = directory / "episodes", directory / "latents"

@@ -24,6 +24,7 @@ from wm.core import episodes, seeding
 from wm.core.errors import UserError
 from wm.core.params import Params, SharedParams
 from wm.memory import latents
+from wm.memory.latents import LatentEpisode
 from wm.memory.networks import trained
 from wm.memory.networks.mdnrnn import MDNRNN, State
 from wm.memory.networks.mixture import Mixture
@@ -135,8 +136,10 @@ class DreamWorker:
         ]
         if not self._episodes:
             raise UserError(f"{dream.starts[0]}: no episode in it; run encode")
-        tiles = ((episode, value.last_tile(episode)) for episode in self._episodes)
-        self._lost = [(episode, tile) for episode, tile in tiles if tile is not None]
+        self._lost: list[tuple[LatentEpisode, int]] = []
+        if dream.lost_share:
+            tiles = ((episode, value.last_tile(episode)) for episode in self._episodes)
+            self._lost = [(episode, tile) for episode, tile in tiles if tile is not None]
         self._value: Value | None = None
         if dream.params.discount is not None:
             self._value = value.fit(self._episodes, self._memory, dream.params.discount)
@@ -214,8 +217,8 @@ class DreamWorker:
         """Returns the real steps before the dream `seed` and the frame that it begins at: latents
         (1, C + 1, Z) and actions (1, C, 3)."""
         generator = seeding.generator(seed, "train_controller", "start")
-        context, share = self._world.params.context, self._world.lost_share
-        if share and self._lost and generator.random() < share:
+        context = self._world.params.context
+        if self._lost and generator.random() < self._world.lost_share:
             episode, last = self._lost[generator.integers(len(self._lost))]
             least = max(last - BEFORE + 1, 0)
         else:
