@@ -24,7 +24,7 @@ def pipeline(rounds: int) -> str:
     before = ", ".join(f"'{number}': {number - 1}" for number in range(1, rounds + 1))
     variables = (
         "vars:\n"
-        "  - ../params.yaml:vision\n"
+        "  - ../params.yaml:vision,scale\n"
         f"  - rounds: {list(range(rounds + 1))}\n"
         f"  - before: {{{before}}}\n"
         f"  - last: {rounds}\n"

@@ -16,7 +16,7 @@ import pytest
 import torch
 import yaml
 
-from rounds import agents, drive, evaluate, settings, train_controller, train_rnn
+from rounds import agents, begin, drive, evaluate, settings, train_controller, train_rnn
 from rounds.__main__ import main, pipeline
 from rounds.folders import MEMORY, Round
 from tests.conftest import Command
@@ -31,6 +31,7 @@ from wm.nn.compute import Compute
 from wm.vision.networks import trained as vision
 
 SMALL = {
+    "begin": {"searches": 2},
     "drive": {"trial_tracks": 2, "best_tracks": 3, "max_steps": 40, "patience": None,
               "shard_episodes": 2, "measured_frames": 20},
     "train_rnn": {"steps": 4, "batch_size": 4, "sequence_length": 50, "validate_every": 2,
@@ -202,6 +203,39 @@ def test_a_climb_begins_at_the_best_of_the_round_before_in_the_newest_dream(
     assert world.starts == (Round(1).of_best,)
     assert world.lost_share == climb.lost_share == 0.5
     assert seed == seeding.integer(0, "rounds", "train_controller", 2)
+
+
+def test_where_the_pipeline_dreamed_more_searches_find_candidates(
+    driven: tuple[Path, list[str]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(shutil.copytree(driven[0], tmp_path / "dreamed"))
+    monkeypatch.setattr(sys, "argv", ["begin"])
+    text = Path("params.yaml").read_text()
+    Path("params.yaml").write_text(text.replace("where: simulator", "where: dream"))
+    begin.run()
+    folders = sorted(Round(0).candidates.iterdir())
+    assert [folder.name for folder in folders] == ["0", "1", "2"]
+    vectors = [vector_in(folder) for folder in folders]
+    assert np.array_equal(vectors[0], vector_in(Path("models/controller")))
+    assert len({vector.tobytes() for vector in vectors}) == 3
+
+    # killed in the second search, it does not repeat the first
+    search, seeds = begin.search, list[int]()
+
+    def counted(*arguments: Any) -> Any:
+        seeds.append(arguments[5])
+        if len(seeds) == 2:
+            raise AskedError
+        return search(*arguments)
+
+    monkeypatch.setattr(begin, "search", counted)
+    with pytest.raises(AskedError):
+        begin.run()
+    begin.run()
+    expected = [seeding.integer(0, "rounds", "begin", number) for number in (1, 2, 2)]
+    assert seeds == expected
+    again = [vector_in(folder) for folder in sorted(Round(0).candidates.iterdir())]
+    assert np.array_equal(again, vectors)
 
 
 @pytest.mark.parametrize(
