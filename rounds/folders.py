@@ -40,6 +40,12 @@ class Round:
         return self.drives / "best" / "latents"
 
     @property
+    def of_nearly_best(self) -> tuple[Path, ...]:
+        """The drives of the best candidate and of all that are much like it: of the other points of
+        its climb, but not of other searches, as round 0 has them."""
+        return (self.of_best, self.trials) if self.number else (self.of_best,)
+
+    @property
     def controller(self) -> Path:
         """The best candidate."""
         return self.drives / "controller"

@@ -33,7 +33,7 @@ class TrainController(Params):
 def run() -> None:
     this = of_command_line()
     shared, train = params.load_shared(), settings.load("train_controller", TrainController)
-    best, starts = this.before().controller, (this.before().of_best,)
+    best, starts = this.before().controller, this.before().of_nearly_best
     size = vision.read_config(Path("models") / shared.vision).latent_size
     hidden = memory.read_config(MEMORY, size).hidden_size
     config, start = controller.load(best, size, hidden)

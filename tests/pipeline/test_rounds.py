@@ -200,7 +200,9 @@ def test_a_climb_begins_at_the_best_of_the_round_before_in_the_newest_dream(
     assert np.array_equal(start, vector_in(Round(1).controller))
     assert on_h.sum() == 3 * memory.read_config(MEMORY, world.latent_size).hidden_size
     assert (world.memory, world.dreamer) == (MEMORY, Round(2).dreamer)
-    assert world.starts == (Round(1).of_best,)
+    assert world.starts == (Round(1).of_best, Round(1).trials)
+    # round 0's candidates are of other searches, each with a way of driving of its own
+    assert Round(0).of_nearly_best == (Round(0).of_best,)
     assert world.lost_share == climb.lost_share == 0.5
     assert seed == seeding.integer(0, "rounds", "train_controller", 2)
 
@@ -248,7 +250,7 @@ def test_where_the_pipeline_dreamed_more_searches_find_candidates(
         ),
         (
             train_controller,
-            [MEMORY, Round(2).dreamer, Round(1).of_best, Round(1).controller],
+            [MEMORY, Round(2).dreamer, Round(1).of_best, Round(1).trials, Round(1).controller],
         ),
     ],
 )  # fmt: skip
