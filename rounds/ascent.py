@@ -4,7 +4,7 @@ A dream is differentiable: its rewards, and what its last state is worth, follow
 controller's parameters through the memory (as in Dreamer, Hafner et al. 2020, arXiv:1912.01603).
 Where a candidate's dreams tell evolution one number, they tell the gradient one for each parameter.
 
-What it promises holds near the controller whose drives the dreams begin in. Further along the
+What it promises holds near the controllers whose drives the dreams begin in. Further along the
 promise still rises and the real return falls (EXPERIMENTS.md): so the points of the way are
 returned, and real drives choose among them.
 """

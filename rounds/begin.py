@@ -8,12 +8,14 @@ searches like its own find more candidates, and real drives choose.
 from __future__ import annotations
 
 import shutil
+from contextlib import ExitStack
 from pathlib import Path
 
 import numpy as np
 from pydantic import Field
 
-from rounds import settings
+from rounds import candidates, settings
+from rounds.candidates import Candidate
 from rounds.folders import MEMORY, Round
 from wm.control.policy import controller
 from wm.control.training import evolution
@@ -23,12 +25,10 @@ from wm.control.training.settings import TrainController
 from wm.core import artifacts, params, seeding
 from wm.core.errors import UserError
 from wm.core.params import Params, SharedParams
-from wm.memory.networks import trained as memory
 from wm.nn import arithmetic, compute
 from wm.runtime.checkpoint import Checkpoint
 from wm.runtime.entry import main
 from wm.runtime.executor import create_executor
-from wm.vision.networks import trained as vision
 
 LATENTS, RNN, CONTROLLER = Path("data/latents"), Path("models/rnn"), Path("models/controller")
 
@@ -48,38 +48,41 @@ def run() -> None:
     shared, train = params.load("train_controller", TrainController)
     with artifacts.publish(MEMORY) as directory:
         shutil.copytree(RNN, directory, dirs_exist_ok=True)
-    with artifacts.publish(Round(0).candidates) as directory:
-        shutil.copytree(CONTROLLER, directory / "0")
+    first = candidates.load(CONTROLLER, shared)
+    found: list[np.ndarray] = []
+    with ExitStack() as until_published:
         if train.where == "dream":
-            _search(shared, train, begin.searches, directory)
+            found = _searched(shared, train, first, begin.searches, until_published)
+        candidates.publish(Round(0), first, found, shared)
 
 
-def _search(shared: SharedParams, train: TrainController, searches: int, directory: Path) -> None:
-    """Searches in the dream as the pipeline has, each time with another seed, and writes what is
-    found into folders of `directory`, named 1, 2, ..."""
-    size = vision.read_config(Path("models") / shared.vision).latent_size
-    hidden = memory.read_config(MEMORY, size).hidden_size
-    config, _ = controller.load(CONTROLLER, size, hidden)
-    on_h = controller.reads_memory(config, size, hidden)
-    start = controller.biased(train.start_bias, len(on_h))
+def _searched(
+    shared: SharedParams, train: TrainController, first: Candidate, searches: int,
+    checkpoints: ExitStack,
+) -> list[np.ndarray]:  # fmt: skip
+    """Returns what `searches` searches like the pipeline's, each with a seed of its own, have found
+    in the dream. Their checkpoints are kept until `checkpoints` closes."""
+    world = DreamWorld(
+        shared, first.config, train.dream, first.latent_size, MEMORY, MEMORY, (LATENTS,)
+    )
+    inputs = [*world.inputs, first.folder]
+    arithmetic.compare(inputs, shared)
     compute.prepare(shared, threads=1)
-    world = DreamWorld(shared, config, train.dream, size, MEMORY, MEMORY, (LATENTS,))
-    arithmetic.compare(world.inputs, shared)
+    start = controller.biased(train.start_bias, len(first.reads_memory))
     key = shared.model_dump(include={"seed", *params.ARITHMETIC}) | train.model_dump()
-    with (
-        Checkpoint("round_0_begin", key, world.inputs) as checkpoint,
-        create_executor(shared, world.create_worker) as executor,
-    ):
-        found: list[list[float]] = (checkpoint.load() or {"found": []})["found"]
-        for number in range(len(found) + 1, searches + 1):
+    found = []
+    with create_executor(shared, world.create_worker) as executor:
+        for number in range(1, searches + 1):
+            print(f"begin: search {number} of {searches}", flush=True)
+            checkpoint = checkpoints.enter_context(
+                Checkpoint(f"round_0_search_{number}", key, inputs)
+            )
             seed = seeding.integer(shared.seed, "rounds", "begin", number)
-            with Checkpoint(f"round_0_search_{number}", key, world.inputs) as of_search:
-                validated, _ = search(train, world, executor, start, on_h, seed, of_search)
-                found.append(evolution.best(validated).vector.tolist())
-                checkpoint.save({"found": found})
-        for number, vector in enumerate(found, 1):
-            controller.save(directory / str(number), config, np.array(vector))
-            arithmetic.record(directory / str(number), shared)
+            validated, _ = search(
+                train, world, executor, start, first.reads_memory, seed, checkpoint
+            )
+            found.append(evolution.best(validated).vector)
+    return found
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 """Drive a round's candidates on the same tracks and keep the best: data/rounds/<round>.
 
-The best one then drives other tracks: there the next round's dreams begin, and the numbers are of
-these. The latents of all drives are what the memories of later rounds learn from. The vision
+The best one then drives other tracks, and the numbers are of these. The latents of all drives are
+what the memories of later rounds learn from, and where the next round's dreams begin. The vision
 model has seen none of the frames and does not learn on: how well it reconstructs what the best one
 saw is measured.
 """

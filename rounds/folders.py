@@ -9,7 +9,8 @@ from pathlib import Path
 
 @dataclass(frozen=True)
 class Round:
-    """The folders of a round; those of round 0 hold what the pipeline made."""
+    """The folders of a round; those of round 0 hold what the pipeline made, and what begin
+    has found beside it."""
 
     number: int
     """The number of the round."""
@@ -40,9 +41,10 @@ class Round:
         return self.drives / "best" / "latents"
 
     @property
-    def of_nearly_best(self) -> tuple[Path, ...]:
-        """The drives of the best candidate and of all that are much like it: of the other points of
-        its climb, but not of other searches, as round 0 has them."""
+    def starts(self) -> tuple[Path, ...]:
+        """The drives in which the next round's dreams begin: of all points of this one's climb,
+        which are much like the best one. Round 0's trials are left out: searches drive each in its
+        own way."""
         return (self.of_best, self.trials) if self.number else (self.of_best,)
 
     @property

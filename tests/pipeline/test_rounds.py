@@ -20,7 +20,10 @@ from rounds import agents, begin, drive, evaluate, settings, train_controller, t
 from rounds.__main__ import main, pipeline
 from rounds.folders import MEMORY, Round
 from tests.conftest import Command
-from wm.core import artifacts, episodes, seeding
+from wm.control.policy import controller
+from wm.control.training import search
+from wm.control.training.settings import TrainController
+from wm.core import artifacts, episodes, params, seeding
 from wm.core.errors import UserError
 from wm.core.params import Params
 from wm.env.exact.checked import Evaluate
@@ -30,7 +33,7 @@ from wm.memory.training.learner import MdnRnnLearner
 from wm.nn.compute import Compute
 from wm.vision.networks import trained as vision
 
-SMALL = {
+SMALL: dict[str, dict[str, object]] = {
     "begin": {"searches": 2},
     "drive": {"trial_tracks": 2, "best_tracks": 3, "max_steps": 40, "patience": None,
               "shard_episodes": 2, "measured_frames": 20},
@@ -202,42 +205,81 @@ def test_a_climb_begins_at_the_best_of_the_round_before_in_the_newest_dream(
     assert (world.memory, world.dreamer) == (MEMORY, Round(2).dreamer)
     assert world.starts == (Round(1).of_best, Round(1).trials)
     # round 0's candidates are of other searches, each with a way of driving of its own
-    assert Round(0).of_nearly_best == (Round(0).of_best,)
+    assert Round(0).starts == (Round(0).of_best,)
     assert world.lost_share == climb.lost_share == 0.5
     assert seed == seeding.integer(0, "rounds", "train_controller", 2)
 
 
+@pytest.fixture(scope="module")
+def dreamed(driven: tuple[Path, list[str]], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A copy of the repository whose parameters say that its controller has only dreamed."""
+    repository = shutil.copytree(driven[0], tmp_path_factory.mktemp("rounds") / "dreamed")
+    text = (repository / "params.yaml").read_text()
+    text = text.replace("where: simulator", "where: dream").replace(
+        "discount: 0.995", "discount: 0.8"
+    )
+    (repository / "params.yaml").write_text(text)
+    return repository
+
+
 def test_where_the_pipeline_dreamed_more_searches_find_candidates(
-    driven: tuple[Path, list[str]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    dreamed: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.chdir(shutil.copytree(driven[0], tmp_path / "dreamed"))
+    monkeypatch.chdir(dreamed)
     monkeypatch.setattr(sys, "argv", ["begin"])
-    text = Path("params.yaml").read_text()
-    Path("params.yaml").write_text(text.replace("where: simulator", "where: dream"))
+    monkeypatch.setattr("wm.runtime.checkpoint.SAVE_EVERY", 0.0)
+    generation, driven = search.drive, list[int]()
+    stop_after = 1000
+
+    def counted(*arguments: Any) -> Any:
+        if len(driven) == stop_after:
+            raise AskedError
+        driven.append(1)
+        return generation(*arguments)
+
+    monkeypatch.setattr(search, "drive", counted)
     begin.run()
+    generations = len(driven)  # of both searches
     folders = sorted(Round(0).candidates.iterdir())
     assert [folder.name for folder in folders] == ["0", "1", "2"]
     vectors = [vector_in(folder) for folder in folders]
     assert np.array_equal(vectors[0], vector_in(Path("models/controller")))
     assert len({vector.tobytes() for vector in vectors}) == 3
 
-    # killed in the second search, it does not repeat the first
-    search, seeds = begin.search, list[int]()
-
-    def counted(*arguments: Any) -> Any:
-        seeds.append(arguments[5])
-        if len(seeds) == 2:
-            raise AskedError
-        return search(*arguments)
-
-    monkeypatch.setattr(begin, "search", counted)
+    # killed before the last generation of the second search, it repeats none
+    driven.clear()
+    stop_after = generations - 1
     with pytest.raises(AskedError):
         begin.run()
+    driven.clear()
+    stop_after = 1000
     begin.run()
-    expected = [seeding.integer(0, "rounds", "begin", number) for number in (1, 2, 2)]
-    assert seeds == expected
+    assert len(driven) == 1
     again = [vector_in(folder) for folder in sorted(Round(0).candidates.iterdir())]
     assert np.array_equal(again, vectors)
+    assert not list(Path("checkpoints").glob("round_0_*"))
+
+
+def test_the_searches_are_the_pipelines_with_other_seeds(
+    dreamed: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = ask(monkeypatch, dreamed, begin, "search")
+    train, world, _, start, on_h, seed, _, _ = asked
+    assert train.model_dump() == params.load("train_controller", TrainController)[1].model_dump()
+    assert (world.memory, world.dreamer, world.starts) == (MEMORY, MEMORY, (begin.LATENTS,))
+    assert np.array_equal(start, controller.biased(train.start_bias, len(on_h)))
+    assert seed == seeding.integer(0, "rounds", "begin", 1)
+    name, key, inputs, _ = ask(monkeypatch, dreamed, begin, "Checkpoint")
+    assert name == "round_0_search_1"
+    assert set(key) == {"seed", "precision", "device", *TrainController.model_fields}
+    assert inputs == [MEMORY, begin.LATENTS, begin.CONTROLLER]
+
+
+def test_begin_depends_on_the_parameters_that_it_searches_by() -> None:
+    stage = yaml.safe_load(Path("rounds/pipeline.yaml").read_text())["stages"]["begin"]
+    searched = yaml.safe_load(Path("dvc.yaml").read_text())["stages"]["train_controller"]
+    assert stage["params"] == [*searched["params"], {"rounds/params.yaml": ["begin"]}]
+    assert "data/latents" in stage["deps"]
 
 
 @pytest.mark.parametrize(
