@@ -19,7 +19,7 @@ from rounds.candidates import Candidate
 from rounds.folders import MEMORY, Round
 from wm.control.policy import controller
 from wm.control.training import evolution
-from wm.control.training.dream import DreamWorld
+from wm.control.training.dream import DreamParams, DreamWorld
 from wm.control.training.search import search
 from wm.control.training.settings import TrainController
 from wm.core import artifacts, params, seeding
@@ -38,6 +38,8 @@ class Begin(Params):
 
     searches: int = Field(ge=0)
     """Searches besides the pipeline's, where that one was in a dream."""
+    dream: DreamParams
+    """How they dream, in place of the pipeline's."""
 
 
 def run() -> None:
@@ -52,6 +54,7 @@ def run() -> None:
     found: list[np.ndarray] = []
     with ExitStack() as until_published:
         if train.where == "dream":
+            train = train.model_copy(update={"dream": begin.dream})
             found = _searched(shared, train, first, begin.searches, until_published)
         candidates.publish(Round(0), first, found, shared)
 
@@ -60,8 +63,8 @@ def _searched(
     shared: SharedParams, train: TrainController, first: Candidate, searches: int,
     checkpoints: ExitStack,
 ) -> list[np.ndarray]:  # fmt: skip
-    """Returns what `searches` searches like the pipeline's, each with a seed of its own, have found
-    in the dream. Their checkpoints are kept until `checkpoints` closes."""
+    """Returns what `searches` searches in the dream, each with a seed of its own, have found.
+    Their checkpoints are kept until `checkpoints` closes."""
     world = DreamWorld(
         shared, first.config, train.dream, first.latent_size, MEMORY, MEMORY, (LATENTS,)
     )

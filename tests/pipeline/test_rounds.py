@@ -33,14 +33,15 @@ from wm.memory.training.learner import MdnRnnLearner
 from wm.nn.compute import Compute
 from wm.vision.networks import trained as vision
 
+DREAM = {"steps": 5, "context": 10, "temperature": 1.0, "discount": 0.8}
 SMALL: dict[str, dict[str, object]] = {
-    "begin": {"searches": 2},
+    "begin": {"searches": 2, "dream": DREAM},
     "drive": {"trial_tracks": 2, "best_tracks": 3, "max_steps": 40, "patience": None,
               "shard_episodes": 2, "measured_frames": 20},
     "train_rnn": {"steps": 4, "batch_size": 4, "sequence_length": 50, "validate_every": 2,
                   "validation_batches": 1},
     "train_controller": {
-        "dream": {"steps": 5, "context": 10, "temperature": 1.0, "discount": 0.8},
+        "dream": DREAM,
         "ascent": {"steps": 3, "length": 0.1, "momentum": 0.5, "dreams": 6, "lost_share": 0.5,
                    "components": 3, "component_dreams": 4, "shard_dreams": 2,
                    "candidate_every": 2},
@@ -215,10 +216,7 @@ def dreamed(driven: tuple[Path, list[str]], tmp_path_factory: pytest.TempPathFac
     """A copy of the repository whose parameters say that its controller has only dreamed."""
     repository = shutil.copytree(driven[0], tmp_path_factory.mktemp("rounds") / "dreamed")
     text = (repository / "params.yaml").read_text()
-    text = text.replace("where: simulator", "where: dream").replace(
-        "discount: 0.995", "discount: 0.8"
-    )
-    (repository / "params.yaml").write_text(text)
+    (repository / "params.yaml").write_text(text.replace("where: simulator", "where: dream"))
     return repository
 
 
@@ -265,7 +263,9 @@ def test_the_searches_are_the_pipelines_with_other_seeds(
 ) -> None:
     asked = ask(monkeypatch, dreamed, begin, "search")
     train, world, _, start, on_h, seed, _, _ = asked
-    assert train.model_dump() == params.load("train_controller", TrainController)[1].model_dump()
+    of_pipeline = params.load("train_controller", TrainController)[1].model_dump()
+    assert train.model_dump() == of_pipeline | {"dream": DREAM}
+    assert world.params.model_dump() == DREAM
     assert (world.memory, world.dreamer, world.starts) == (MEMORY, MEMORY, (begin.LATENTS,))
     assert np.array_equal(start, controller.biased(train.start_bias, len(on_h)))
     assert seed == seeding.integer(0, "rounds", "begin", 1)
