@@ -20,7 +20,7 @@ STAGES, PIPELINE = Path("rounds/pipeline.yaml"), Path("rounds/dvc.yaml")
 
 
 def pipeline(rounds: int) -> str:
-    """Returns the content of dvc.yaml for so many rounds after the pipeline's own, round 0."""
+    """Returns the content of dvc.yaml for so many rounds after round 0."""
     before = ", ".join(f"'{number}': {number - 1}" for number in range(1, rounds + 1))
     variables = (
         "vars:\n"

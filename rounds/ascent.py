@@ -5,7 +5,7 @@ controller's parameters through the memory (as in Dreamer, Hafner et al. 2020, a
 Where a candidate's dreams tell evolution one number, they tell the gradient one for each parameter.
 
 What it promises holds near the controllers whose drives the dreams begin in. Further along the
-promise still rises and the real return falls (EXPERIMENTS.md): so the points of the way are
+promise may still rise while the real return falls (EXPERIMENTS.md): so the points of the way are
 returned, and real drives choose among them.
 """
 

@@ -2,13 +2,13 @@
 
 A controller that has only dreamed owes much to luck: how well it drives differs by hundreds from
 one search to the next, and no dream tells (EXPERIMENTS.md). So where the pipeline's has, more
-searches like its own find more candidates, and real drives choose.
+searches find more candidates, and real drives choose. They are as its own, but for their seeds and
+dreams.
 """
 
 from __future__ import annotations
 
 import shutil
-from contextlib import ExitStack
 from pathlib import Path
 
 import numpy as np
@@ -51,20 +51,15 @@ def run() -> None:
     with artifacts.publish(MEMORY) as directory:
         shutil.copytree(RNN, directory, dirs_exist_ok=True)
     first = candidates.load(CONTROLLER, shared)
-    found: list[np.ndarray] = []
-    with ExitStack() as until_published:
-        if train.where == "dream":
-            train = train.model_copy(update={"dream": begin.dream})
-            found = _searched(shared, train, first, begin.searches, until_published)
-        candidates.publish(Round(0), first, found, shared)
+    if train.where == "dream":
+        _search(shared, train.model_copy(update={"dream": begin.dream}), first, begin.searches)
+    else:
+        candidates.publish(Round(0), first, [], shared)
 
 
-def _searched(
-    shared: SharedParams, train: TrainController, first: Candidate, searches: int,
-    checkpoints: ExitStack,
-) -> list[np.ndarray]:  # fmt: skip
-    """Returns what `searches` searches in the dream, each with a seed of its own, have found.
-    Their checkpoints are kept until `checkpoints` closes."""
+def _search(shared: SharedParams, train: TrainController, first: Candidate, searches: int) -> None:
+    """Publishes `first` and what `searches` searches in the dream, each with a seed of its own,
+    have found."""
     world = DreamWorld(
         shared, first.config, train.dream, first.latent_size, MEMORY, MEMORY, (LATENTS,)
     )
@@ -73,19 +68,22 @@ def _searched(
     compute.prepare(shared, threads=1)
     start = controller.biased(train.start_bias, len(first.reads_memory))
     key = shared.model_dump(include={"seed", *params.ARITHMETIC}) | train.model_dump()
-    found = []
-    with create_executor(shared, world.create_worker) as executor:
-        for number in range(1, searches + 1):
+    with (
+        Checkpoint("round_0_begin", key, inputs) as checkpoint,
+        create_executor(shared, world.create_worker) as executor,
+    ):
+        found: list[list[float]] = (checkpoint.load() or {"found": []})["found"]
+        for number in range(len(found) + 1, searches + 1):
             print(f"begin: search {number} of {searches}", flush=True)
-            checkpoint = checkpoints.enter_context(
-                Checkpoint(f"round_0_search_{number}", key, inputs)
-            )
             seed = seeding.integer(shared.seed, "rounds", "begin", number)
-            validated, _ = search(
-                train, world, executor, start, first.reads_memory, seed, checkpoint
-            )
-            found.append(evolution.best(validated).vector)
-    return found
+            with Checkpoint(f"round_0_search_{number}", key, inputs) as of_search:
+                validated, _ = search(
+                    train, world, executor, start, first.reads_memory, seed, of_search
+                )
+                found.append(evolution.best(validated).vector.tolist())
+                checkpoint.save({"found": found})
+        vectors = [np.array(vector) for vector in found[:searches]]
+        candidates.publish(Round(0), first, vectors, shared)
 
 
 if __name__ == "__main__":

@@ -1,9 +1,9 @@
 """Drive a round's candidates on the same tracks and keep the best: data/rounds/<round>.
 
 The best one then drives other tracks, and the numbers are of these. The latents of all drives are
-what the memories of later rounds learn from, and where the next round's dreams begin. The vision
-model has seen none of the frames and does not learn on: how well it reconstructs what the best one
-saw is measured.
+what the memories of later rounds learn from, and where the next round's dreams begin (of round 0:
+the best one's alone). The vision model has seen none of the frames and does not learn on: how well
+it reconstructs what the best one saw is measured.
 """
 
 from __future__ import annotations

@@ -69,5 +69,5 @@ of a memory drives otherwise with that of another."""
 def of_command_line() -> Round:
     """Returns the round that the command line names."""
     parser = argparse.ArgumentParser()
-    parser.add_argument("round", type=int, help="0 is what the pipeline made")
+    parser.add_argument("round", type=int, help="0 begins with what the pipeline made")
     return Round(parser.parse_args().round)

@@ -225,7 +225,6 @@ def test_where_the_pipeline_dreamed_more_searches_find_candidates(
 ) -> None:
     monkeypatch.chdir(dreamed)
     monkeypatch.setattr(sys, "argv", ["begin"])
-    monkeypatch.setattr("wm.runtime.checkpoint.SAVE_EVERY", 0.0)
     generation, driven = search.drive, list[int]()
     stop_after = 1000
 
@@ -257,8 +256,22 @@ def test_where_the_pipeline_dreamed_more_searches_find_candidates(
     assert np.array_equal(again, vectors)
     assert not list(Path("checkpoints").glob("round_0_*"))
 
+    # killed before the candidates are in place, it repeats none either
+    def end(*_: Any) -> None:
+        raise AskedError
 
-def test_the_searches_are_the_pipelines_with_other_seeds(
+    with monkeypatch.context() as apart:
+        apart.setattr(begin.candidates, "publish", end)
+        with pytest.raises(AskedError):
+            begin.run()
+    driven.clear()
+    begin.run()
+    assert not driven
+    again = [vector_in(folder) for folder in sorted(Round(0).candidates.iterdir())]
+    assert np.array_equal(again, vectors)
+
+
+def test_the_searches_are_the_pipelines_with_other_seeds_and_dreams(
     dreamed: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked = ask(monkeypatch, dreamed, begin, "search")
@@ -270,7 +283,7 @@ def test_the_searches_are_the_pipelines_with_other_seeds(
     assert np.array_equal(start, controller.biased(train.start_bias, len(on_h)))
     assert seed == seeding.integer(0, "rounds", "begin", 1)
     name, key, inputs, _ = ask(monkeypatch, dreamed, begin, "Checkpoint")
-    assert name == "round_0_search_1"
+    assert name == "round_0_begin"
     assert set(key) == {"seed", "precision", "device", *TrainController.model_fields}
     assert inputs == [MEMORY, begin.LATENTS, begin.CONTROLLER]
 
@@ -279,7 +292,8 @@ def test_begin_depends_on_the_parameters_that_it_searches_by() -> None:
     stage = yaml.safe_load(Path("rounds/pipeline.yaml").read_text())["stages"]["begin"]
     searched = yaml.safe_load(Path("dvc.yaml").read_text())["stages"]["train_controller"]
     assert stage["params"] == [*searched["params"], {"rounds/params.yaml": ["begin"]}]
-    assert "data/latents" in stage["deps"]
+    read = {"data/latents", "models/${vision}", "models/rnn", "models/controller"}
+    assert read <= set(stage["deps"])
 
 
 @pytest.mark.parametrize(
