@@ -67,18 +67,18 @@ def _search(shared: SharedParams, train: TrainController, first: Candidate, sear
     arithmetic.compare(inputs, shared)
     compute.prepare(shared, threads=1)
     start = controller.biased(train.start_bias, len(first.reads_memory))
-    key = shared.model_dump(include={"seed", *params.ARITHMETIC}) | train.model_dump()
+    key = params.key(shared, train)
     with (
         Checkpoint("round_0_begin", key, inputs) as checkpoint,
         create_executor(shared, world.create_worker) as executor,
     ):
         found: list[list[float]] = (checkpoint.load() or {"found": []})["found"]
         for number in range(len(found) + 1, searches + 1):
-            print(f"begin: search {number} of {searches}", flush=True)
+            title = f"begin, search {number} of {searches}"
             seed = seeding.integer(shared.seed, "rounds", "begin", number)
             with Checkpoint(f"round_0_search_{number}", key, inputs) as of_search:
                 validated, _ = search(
-                    train, world, executor, start, first.reads_memory, seed, of_search
+                    train, world, executor, start, first.reads_memory, seed, of_search, title
                 )
                 found.append(evolution.best(validated).vector.tolist())
                 checkpoint.save({"found": found})

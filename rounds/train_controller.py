@@ -36,7 +36,7 @@ def run() -> None:
     inputs = [*world.inputs, best.folder]
     arithmetic.compare(inputs, shared)
     seed = seeding.integer(shared.seed, "rounds", "train_controller", this.number)
-    key = shared.model_dump(include={"seed", *params.ARITHMETIC}) | train.model_dump()
+    key = params.key(shared, train)
     with (
         Checkpoint(f"round_{this.number}_train_controller", key, inputs) as checkpoint,
         create_executor(shared, world.create_worker) as executor,

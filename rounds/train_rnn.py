@@ -44,7 +44,7 @@ def run() -> None:
     drives = [folder for each in rounds for folder in (each.trials, each.of_best)]
     inputs = [before, LATENTS, *drives]
     arithmetic.compare(inputs, shared)
-    key = shared.model_dump(include={"seed", "threads", *params.ARITHMETIC}) | train.model_dump()
+    key = params.key(shared, train, "threads")
     with Checkpoint(f"round_{this.number}_train_rnn", key, inputs, TorchSerializer()) as checkpoint:
         training, held_out = (
             [latents.read(LATENTS, id_) for id_ in ids]

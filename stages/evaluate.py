@@ -28,7 +28,7 @@ def run() -> None:
     config, vector = controller.load(CONTROLLER, *spec.sizes())
     compute.prepare(shared, threads=1)
     arithmetic.compare([*spec.directories, CONTROLLER], shared)
-    key = shared.model_dump(include={"seed", *params.ARITHMETIC}) | evaluate.model_dump()
+    key = params.key(shared, evaluate)
     with (
         Checkpoint("evaluate", key, [*spec.directories, CONTROLLER]) as checkpoint,
         measure("evaluate", checkpoint.elapsed) as meter,

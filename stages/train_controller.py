@@ -38,13 +38,15 @@ def run() -> None:
     else:
         world = Simulator(spec, config, train.max_steps, train.patience, train.off_road_cost)
     arithmetic.compare(world.inputs, shared)
-    key = shared.model_dump(include={"seed", *params.ARITHMETIC}) | train.model_dump()
+    key = params.key(shared, train)
     with (
         Checkpoint("train_controller", key, world.inputs) as checkpoint,
         measure("train_controller", checkpoint.elapsed) as meter,
         create_executor(shared, world.create_worker) as executor,
     ):
-        validated, rows = search(train, world, executor, start, on_h, shared.seed, checkpoint)
+        validated, rows = search(
+            train, world, executor, start, on_h, shared.seed, checkpoint, "train_controller"
+        )
         meter.count("episodes", train.episodes)
         with artifacts.publish("models/controller") as directory:
             controller.save(directory, config, evolution.best(validated).vector)

@@ -31,7 +31,7 @@ def run() -> None:
     shared, train = params.load("train_rnn", TrainRnn)
     prepared = compute.prepare(shared, shared.threads)
     device, vision_folder = prepared.device, Path("models") / shared.vision
-    key = shared.model_dump(include={"seed", "threads", *params.ARITHMETIC}) | train.model_dump()
+    key = params.key(shared, train, "threads")
     inputs = [EPISODES, LATENTS, vision_folder]
     arithmetic.compare([LATENTS], shared)
     with (

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from pydantic import ValidationError
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from tests.control.test_controller import config
@@ -56,7 +57,6 @@ def by_hand(dream: DreamWorld, vector: np.ndarray, seed: int) -> tuple[float, np
     mu, action = worker._start(seed)
     uniform, normal = worker._noise(seed)
     controllers = Controllers(torch.from_numpy(vector.astype(np.float32))[None], Z + H, 0)
-    discount = dream.params.discount or 1.0
     sum_, weight, states = 0.0, 1.0, []
     with torch.inference_mode():
         seen, known = seer.begin(1), dreamer.begin(1)
@@ -70,13 +70,13 @@ def by_hand(dream: DreamWorld, vector: np.ndarray, seed: int) -> tuple[float, np
             seen = seer.advance(z, taken, seen)
             prediction, known = dreamer.sequence(z[:, None], taken[:, None], known)
             sum_ += weight * float(prediction.reward)
-            weight *= (1 - float(torch.sigmoid(prediction.done_logit))) * discount
+            weight *= dream.params.discount or 1 - float(torch.sigmoid(prediction.done_logit))
             z = draw(
                 prediction.mixture, uniform[t, None], normal[t, None], dream.params.temperature
             )
         if dream.params.discount:
             episodes = [latents.read(dream.starts[0], id_) for id_ in range(3)]
-            fitted = value.fit(episodes, seer, discount)
+            fitted = value.fit(episodes, seer, dream.params.discount, dream.params.lost_cost)
             sum_ += weight * float(fitted(torch.cat([z, seen[0]], dim=1)))
     return sum_, torch.cat(states).numpy()
 
@@ -239,3 +239,10 @@ def test_a_dream_of_no_episode_is_one_line(dream: DreamWorld, tmp_path: Path) ->
     (tmp_path / "none").mkdir()
     with pytest.raises(UserError, match=r"none: no episode in it; run encode$"):
         replace(dream, starts=(tmp_path / "none",)).create_worker()
+
+
+def test_a_cost_that_no_value_would_count_is_named() -> None:
+    given = PARAMS.model_dump() | {"lost_cost": 5.0}
+    with pytest.raises(ValidationError, match=r"lost_cost\n  Input should be 0 where discount is"):
+        DreamParams(**given)
+    assert DreamParams(**{**given, "discount": 0.9}).lost_cost == 5.0

@@ -33,7 +33,7 @@ from wm.memory.training.learner import MdnRnnLearner
 from wm.nn.compute import Compute
 from wm.vision.networks import trained as vision
 
-DREAM = {"steps": 5, "context": 10, "temperature": 1.0, "discount": 0.8}
+DREAM = {"steps": 5, "context": 10, "temperature": 1.0, "discount": 0.8, "lost_cost": 0}
 SMALL: dict[str, dict[str, object]] = {
     "begin": {"searches": 2, "dream": DREAM},
     "drive": {"trial_tracks": 2, "best_tracks": 3, "max_steps": 40, "patience": None,
@@ -41,7 +41,7 @@ SMALL: dict[str, dict[str, object]] = {
     "train_rnn": {"steps": 4, "batch_size": 4, "sequence_length": 50, "validate_every": 2,
                   "validation_batches": 1},
     "train_controller": {
-        "dream": DREAM,
+        "dream": {**DREAM, "lost_cost": 50},
         "ascent": {"steps": 3, "length": 0.1, "momentum": 0.5, "dreams": 6, "lost_share": 0.5,
                    "components": 3, "component_dreams": 4, "shard_dreams": 2,
                    "candidate_every": 2},
@@ -275,7 +275,7 @@ def test_the_searches_are_the_pipelines_with_other_seeds_and_dreams(
     dreamed: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked = ask(monkeypatch, dreamed, begin, "search")
-    train, world, _, start, on_h, seed, _, _ = asked
+    train, world, _, start, on_h, seed, *_ = asked
     of_pipeline = params.load("train_controller", TrainController)[1].model_dump()
     assert train.model_dump() == of_pipeline | {"dream": DREAM}
     assert world.params.model_dump() == DREAM

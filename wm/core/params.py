@@ -149,9 +149,14 @@ class SharedParams(Params):
     """The Dask scheduler's address, such as tcp://head:8786."""
 
 
-ARITHMETIC = ("precision", "device")
-"""The shared keys that decide what networks compute in."""
 P = TypeVar("P", bound=Params)
+
+
+def key(shared: SharedParams, settings: Params, *more: str) -> dict[str, Any]:
+    """Returns what the bytes of a computation with networks follow from: of the shared parameters
+    the seed, precision, device and `more`, and all of `settings`."""
+    of_shared = shared.model_dump(include={"seed", "precision", "device", *more})
+    return of_shared | settings.model_dump()
 
 
 def load_section(name: str, schema: type[P], path: Path) -> P:

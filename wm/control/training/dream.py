@@ -14,7 +14,8 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from pydantic import Field
+from pydantic import Field, ValidationInfo, field_validator
+from pydantic_core import PydanticCustomError
 from torch.nn import functional
 
 from wm.control.policy.controller import ControllerConfig, Controllers, policy_features
@@ -47,6 +48,17 @@ class DreamParams(Params):
     discount: float | None = Field(gt=0, lt=1)
     """What a reward counts for each step that it is away; what the dream's last state is worth is
     then added, learned from the real episodes. null: a dream's return is the sum of its rewards."""
+    lost_cost: float = Field(default=0.0, ge=0)
+    """What losing the road costs, in the rewards of tiles, besides what is then not earned. A drive
+    that reaches its lap's end anyway gains little by reaching a tile sooner, so by the rewards
+    alone speed counts too much. It is part of what a state is worth, and so needs a discount."""
+
+    @field_validator("lost_cost")
+    @classmethod
+    def _is_counted(cls, cost: float, info: ValidationInfo) -> float:
+        if cost and info.data.get("discount", cost) is None:
+            raise PydanticCustomError("lost_cost", "Input should be 0 where discount is null")
+        return cost
 
 
 @dataclass(frozen=True)
@@ -142,7 +154,9 @@ class DreamWorker:
             self._lost = [(episode, tile) for episode, tile in tiles if tile is not None]
         self._value: Value | None = None
         if dream.params.discount is not None:
-            self._value = value.fit(self._episodes, self._memory, dream.params.discount)
+            self._value = value.fit(
+                self._episodes, self._memory, dream.params.discount, dream.params.lost_cost
+            )
 
     @torch.inference_mode()
     def dream(
@@ -157,8 +171,8 @@ class DreamWorker:
         """Returns the sum of the returns of the dreams of the task's one controller, and its
         gradient, float64 (P,).
 
-        It goes through the rewards, the chances that the drive goes on, the value of the last state
-        and the Gaussians' means and deviations; which Gaussian was drawn has none.
+        It goes through the rewards, the chances of an end where they count, the value of the last
+        state and the Gaussians' means and deviations; which Gaussian was drawn has none.
         """
         assert len(task.vectors) == 1, f"{len(task.vectors)} controllers, one slope"
         vectors = self._vectors(task).requires_grad_()
@@ -178,8 +192,9 @@ class DreamWorker:
         """Returns the returns of every controller, float32 (C, P), in each of the dreams: float32
         (N,).
 
-        After an end that the memory expects nothing counts. Of an end off the field that is the
-        last step's reward alone, REWARD_FLOOR at the least: less than standing still for long.
+        Without a discount nothing counts after an end that the memory expects. With one the drive
+        goes on: what a lost car is worth the last state's value says, and a lap's end is as any
+        other place of the road.
         """
         params, config = self._world.params, self._world.config
         count, dreams = len(vectors), len(seeds)
@@ -207,8 +222,8 @@ class DreamWorker:
             drawn = uniform[step].repeat(count, 1), normal[step].repeat(count, 1)
             z = draw(prediction.mixture, *drawn, params.temperature)
             return_ = return_ + weight * prediction.reward[:, 0]
-            goes_on = torch.sigmoid(-prediction.done_logit[:, 0])
-            weight = weight * (goes_on * (params.discount or 1.0))
+            going_on = params.discount or torch.sigmoid(-prediction.done_logit[:, 0])
+            weight = weight * going_on
         if self._value is not None:
             return_ = return_ + weight * self._value(torch.cat([z, seen[0]], dim=1))
         return return_

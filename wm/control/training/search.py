@@ -27,11 +27,12 @@ def search(
     on_h: np.ndarray,
     seed: int,
     checkpoint: Checkpoint,
+    title: str,
 ) -> tuple[list[Validated], list[Row]]:
     """Searches from the controller `start`, float64 (D,), in a world whose workers `executor` has.
 
     `on_h`, bool (D,), says which parameters are weights of h; what is drawn follows from `seed`.
-    Returns what `evolution.evolve` does.
+    `title` is that of its progress and of its errors. Returns what `evolution.evolve` does.
     """
     fitness = ReturnFitness(executor, world, seed, settings.shard_episodes)
     return evolution.evolve(
@@ -42,7 +43,7 @@ def search(
         validate_every=settings.validate_every,
         weight_decay=settings.weight_decay,
         checkpoint=checkpoint,
-        title="train_controller",
+        title=title,
     )
 
 

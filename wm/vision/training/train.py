@@ -7,8 +7,8 @@ from typing import Protocol
 
 from torch import Tensor
 
-from wm.core import artifacts, episodes, seeding
-from wm.core.params import ARITHMETIC, SharedParams
+from wm.core import artifacts, episodes, params, seeding
+from wm.core.params import SharedParams
 from wm.nn import arithmetic
 from wm.nn.compute import Compute
 from wm.runtime.checkpoint import Checkpoint
@@ -69,7 +69,7 @@ def train(
     `settings` are all of the stage's. Raises UserError when a number is not finite.
     """
     stage = f"train_{name}"
-    key = shared.model_dump(include={"seed", "threads", *ARITHMETIC}) | settings.model_dump()
+    key = params.key(shared, settings, "threads")
     with (
         Checkpoint(stage, key, [EPISODES], TorchSerializer()) as checkpoint,
         measure(stage, checkpoint.elapsed) as meter,
